@@ -1,0 +1,96 @@
+"""Nox's sessions: `nox` runs the default ones, `nox -s unit -- -k toolchain` passes arguments on.
+
+Versions and dependency groups are pyproject.toml's; nothing is said twice.
+"""
+
+from __future__ import annotations
+
+import os
+
+import nox
+
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.reuse_existing_virtualenvs = True
+nox.options.sessions = ["lint", "types", "unit", "integration", "faults"]
+# A Python that is missing is said to be missing; uv would fetch one.
+os.environ.setdefault("UV_PYTHON_DOWNLOADS", "never")
+# Nothing may be passed over in CI because it is missing there.
+nox.options.error_on_missing_interpreters = os.environ.get("CI", "") not in {"", "0", "false"}
+
+PYPROJECT = nox.project.load_toml("pyproject.toml")
+PYTHONS = nox.project.python_versions(PYPROJECT)
+
+# A person's own project, database or stack must not leak into the tests.
+FOREIGN = ("SUPABASE_", "RIPTIDE_", "PG")
+# Where to install, and as whom to run: a matter of the machine.
+KEPT = ("RIPTIDE_CACHE_DIR", "RIPTIDE_RUN_AS")
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style and format with ruff."""
+    session.install(*group("lint"))
+    session.run("ruff", "check", *session.posargs)
+    session.run("ruff", "format", "--check")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check types with mypy, strictly."""
+    install(session, "types")
+    session.run("mypy", *session.posargs)
+
+
+@nox.session
+def unit(session: nox.Session) -> None:
+    """Run the tests that start no process and open no socket."""
+    install(session, "test")
+    run_tests(session, "tests/unit")
+
+
+@nox.session
+def integration(session: nox.Session) -> None:
+    """Run the tests on real parts: PostgreSQL, the gateway, the Supabase CLI, npm."""
+    install(session, "test")
+    run_tests(session, "tests/integration", keep=KEPT)
+
+
+@nox.session
+def faults(session: nox.Session) -> None:
+    """Run the tests that kill, interrupt or starve the real parts."""
+    install(session, "test")
+    run_tests(session, "tests/faults", keep=KEPT)
+
+
+@nox.session(python=PYTHONS)
+def matrix(session: nox.Session) -> None:
+    """Run the unit tests on every supported Python that is here."""
+    install(session, "test")
+    run_tests(session, "tests/unit")
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure speed and memory; arguments go to scripts/bench.py."""
+    install(session, "test")
+    session.run("python", "scripts/bench.py", *session.posargs, env=without_foreign(KEPT))
+
+
+def group(name: str) -> tuple[str, ...]:
+    """Give the requirements of one of pyproject.toml's dependency groups."""
+    return nox.project.dependency_groups(PYPROJECT, name)
+
+
+def install(session: nox.Session, name: str) -> None:
+    """Install the project, editable, and a dependency group."""
+    session.install("--editable", ".", *group(name))
+
+
+def run_tests(session: nox.Session, folder: str, *, keep: tuple[str, ...] = ()) -> None:
+    """Run a folder's tests; arguments after ``--`` go to pytest."""
+    session.run("pytest", folder, *session.posargs, env=without_foreign(keep))
+
+
+def without_foreign(keep: tuple[str, ...] = ()) -> dict[str, str | None]:
+    """Give the variables to take out of a session's environment."""
+    return {name: None for name in os.environ if name.startswith(FOREIGN) and name not in keep}

@@ -1,0 +1,448 @@
+#!/usr/bin/env python3
+"""Make .venv, install this project into it, and run a task there.
+
+    python3 scripts/bootstrap.py up                  the local Supabase, migrated and proved
+    python3 scripts/bootstrap.py test [nox options]  nox's default sessions
+    python3 scripts/bootstrap.py TASK [options]      any task, as `inv TASK [options]`
+    python3 scripts/bootstrap.py                     only make .venv, then list the tasks
+
+Needs Python 3.11 or newer and nothing else; Node.js comes along where there is none. Nothing is
+installed outside the project's folder but caches. The second time there is nothing to install
+and it costs some hundredths of a second; `inv` and `nox` in .venv are then the ordinary way.
+"""
+
+# Python 3.6 must be able to read this file as far as it runs there: to say that it is too old.
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+MINIMUM = (3, 11)
+
+
+def refuse_old_python() -> None:
+    """Go on under a newer Python where there is one, else say what to do."""
+    if sys.version_info >= MINIMUM:
+        return
+    check = f"import sys; sys.exit(sys.version_info < {MINIMUM})"
+    for minor in range(15, MINIMUM[1] - 1, -1):
+        found = shutil.which(f"python3.{minor}")
+        # A version manager's shim may be there without its Python.
+        if found and subprocess.call([found, "-c", check], stderr=subprocess.DEVNULL) == 0:
+            os.execv(found, [found, *sys.argv])
+    needed = ".".join(map(str, MINIMUM))
+    sys.stderr.write(
+        f"error: Python {needed} is needed, and this is {sys.version.split()[0]}"
+        f" ({sys.executable})\n"
+        "state: nothing was changed\n"
+        f"next:  install Python {needed} or newer (https://www.python.org/downloads/), then run"
+        " this script with it\n"
+    )
+    sys.exit(1)
+
+
+refuse_old_python()
+
+from pathlib import Path  # noqa: E402 - from here on it is Python 3.11
+from typing import Any, NoReturn, TypedDict, cast  # noqa: E402
+
+WINDOWS = os.name == "nt"
+ROOT = Path(__file__).resolve().parent.parent
+MINIMUM_NODE = 20
+DEBIAN = "on Debian and Ubuntu: `sudo apt-get install python3-venv`, then run this again"
+
+
+class BootstrapError(Exception):
+    """What went wrong, what state things are in, and what to do next."""
+
+    def __init__(self, message: str, next_step: str, *, detail: str = "", state: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.detail = detail
+        self.state = state or "nothing outside .venv was changed"
+        self.next_step = next_step
+
+    def __str__(self) -> str:
+        """Give the lines that a person reads."""
+        detail = "".join(f"\n  {line}" for line in self.detail.splitlines())
+        return f"error: {self.message}{detail}\nstate: {self.state}\nnext:  {self.next_step}"
+
+
+class Stamp(TypedDict, total=False):
+    """What .venv holds, as written after the last success.
+
+    Attributes:
+        made_here: Whether this script made .venv, and so may make it anew.
+        ready: Whether everything in ``has`` was installed to the end.
+        root: The project's folder: scripts in .venv hold it.
+        pyproject: The hash of pyproject.toml.
+        python: Which file the interpreter is, with its size and time of change.
+        has: Of ``run``, ``test`` and ``node`` what is installed.
+        node: The Node.js on PATH that is new enough, or an empty string.
+    """
+
+    made_here: bool
+    ready: bool
+    root: str
+    pyproject: str
+    python: str
+    has: list[str]
+    node: str
+
+
+class Bootstrap:
+    """One project's .venv."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.venv = root / ".venv"
+        self.bin = self.venv / ("Scripts" if WINDOWS else "bin")
+        self.python = self.program("python")
+        self.stamp_file = self.venv / "riptide-bootstrap.json"
+
+    def program(self, name: str) -> Path:
+        """Give a program's path in .venv."""
+        return self.bin / (f"{name}.exe" if WINDOWS else name)
+
+    def prepare(self, wanted: set[str]) -> None:
+        """Make .venv and install what is not there yet.
+
+        Args:
+            wanted: ``run`` for the tasks, ``test`` for nox too.
+
+        Raises:
+            BootstrapError: It could not be done.
+        """
+        stamp = self.read_stamp()
+        node = shutil.which("node") or ""
+        if not node or node != stamp.get("node"):
+            node = node if node_is_new_enough(node) else ""
+        if not node:
+            wanted = wanted | {"node"}
+        has = set(stamp.get("has", []))
+        if self.is_current(stamp) and wanted <= has:
+            return
+        began = time.monotonic()
+        self.make_venv(stamp)
+        stamp = self.read_stamp()
+        wanted |= has
+        made_here = stamp.get("made_here", False)
+        if made_here:
+            # An interrupted pip leaves packages that it takes for whole the next time.
+            self.write_stamp({"made_here": True, "ready": False, "has": sorted(wanted)})
+        self.install(wanted)
+        stamp = {
+            "made_here": made_here,
+            "ready": True,
+            "root": str(self.root),
+            "pyproject": self.pyproject_hash(),
+            "python": identity(self.python),
+            "has": sorted(wanted),
+            "node": node,
+        }
+        self.write_stamp(stamp)
+        say(f"ready in {time.monotonic() - began:.1f} s")
+
+    def is_current(self, stamp: Stamp) -> bool:
+        """Tell, without starting a process, whether .venv is as it was left and still fits."""
+        return (
+            bool(stamp.get("ready"))
+            and stamp.get("root") == str(self.root)
+            and stamp.get("pyproject") == self.pyproject_hash()
+            and stamp.get("python") == identity(self.python)
+            and self.program("inv").is_file()
+        )
+
+    def make_venv(self, stamp: Stamp) -> None:
+        """Make .venv unless one is there that works."""
+        if self.venv.is_symlink() or self.venv.exists():
+            moved = stamp.get("root", str(self.root)) != str(self.root)
+            empty = self.venv.is_dir() and not any(self.venv.iterdir())
+            if not empty and not moved and stamp.get("ready", True) and self.works():
+                return
+            if not empty and not stamp.get("made_here"):
+                raise BootstrapError(
+                    f"{self.venv} is there and has no Python {MINIMUM[0]}.{MINIMUM[1]} that works",
+                    f"move it out of the way ({'rmdir /s' if WINDOWS else 'rm -r'} .venv), "
+                    "then run this again",
+                    state="nothing was changed: .venv was not made by this script",
+                )
+            say("removing a .venv that is not whole or does not work any more")
+            remove(self.venv)
+        say(f"making .venv with Python {sys.version.split()[0]}")
+        self.venv.mkdir()
+        # First of all, so that a half-made folder is known for this script's own.
+        self.write_stamp({"made_here": True, "ready": False})
+        self.create()
+
+    def create(self) -> None:
+        """Fill .venv with an interpreter, with pip if that can be had."""
+        command = [sys.executable, "-m", "venv", str(self.venv)]
+        if not has_module("venv"):
+            uv, virtualenv = shutil.which("uv"), shutil.which("virtualenv")
+            if virtualenv:
+                command = [virtualenv, "--python", sys.executable, str(self.venv)]
+            elif uv:
+                command = [uv, "venv", "--allow-existing", "--python", sys.executable]
+                command.append(str(self.venv))
+            else:
+                raise BootstrapError("this Python has no module venv", DEBIAN)
+        elif not has_module("ensurepip"):
+            command.insert(3, "--without-pip")
+        code, lines = run(command)
+        if code:
+            raise BootstrapError(
+                "the virtual environment could not be made", DEBIAN, detail=tail(lines)
+            )
+
+    def works(self) -> bool:
+        """Tell whether .venv has a Python that is new enough and does run."""
+        code = f"import sys; sys.exit(sys.version_info < {MINIMUM})"
+        return quiet([str(self.python), "-c", code])
+
+    def install(self, wanted: set[str]) -> None:
+        """Install this project, editable, and what ``wanted`` names."""
+        extra = "[node]" if "node" in wanted else ""
+        requirements = ["--editable", f"{self.root}{extra}"]
+        if "test" in wanted:
+            requirements += self.group("run")
+        brings = "".join(
+            text
+            for name, text in (("node", ", Node.js"), ("test", ", nox and uv"))
+            if name in wanted
+        )
+        say(f"installing riptide-supabase and what it needs{brings}")
+        code, lines = run([*self.installer(), *requirements], cwd=self.root)
+        if code:
+            raise BootstrapError(
+                f"pip could not install what riptide-supabase needs (exit {code})",
+                "check the network and `pip config list`, then run this again",
+                detail=tail(lines),
+                state=".venv is not whole and will be made anew; nothing outside it was changed",
+            )
+        if not self.program("inv").is_file():
+            raise BootstrapError(
+                f"pip installed invoke without {self.program('inv')}",
+                "remove .venv, then run this again",
+            )
+
+    def installer(self) -> list[str]:
+        """Give the start of the command that installs into .venv.
+
+        pip, because it takes the index, proxy and certificates that a machine is set up with;
+        uv only where no pip can be had.
+        """
+        options = ["install", "--disable-pip-version-check", "--no-input", "--prefer-binary"]
+        # --no-compile: of the 4 s that it saves the first import takes half a second.
+        options += ["--progress-bar=off", "--no-warn-script-location", "--no-compile"]
+        python = str(self.python)
+        if quiet([python, "-m", "pip", "--version"]) or quiet([python, "-m", "ensurepip"]):
+            return [python, "-m", "pip", *options]
+        outside = [sys.executable, "-m", "pip", "--python", python]
+        if quiet([*outside, "--version"]):
+            return [*outside, *options]
+        uv = shutil.which("uv")
+        if uv:
+            return [uv, "pip", "install", "--python", python]
+        raise BootstrapError(
+            "there is no pip to fill .venv with: this Python has no ensurepip", DEBIAN
+        )
+
+    def group(self, name: str) -> list[str]:
+        """Give the requirements of one of pyproject.toml's dependency groups (PEP 735)."""
+        import tomllib
+
+        with (self.root / "pyproject.toml").open("rb") as stream:
+            groups: dict[str, list[Any]] = tomllib.load(stream)["dependency-groups"]
+        found: list[str] = []
+        for each in groups[name]:
+            found += [each] if isinstance(each, str) else self.group(each["include-group"])
+        return found
+
+    def pyproject_hash(self) -> str:
+        """Give the hash of pyproject.toml: another one may need other packages."""
+        return hashlib.sha256((self.root / "pyproject.toml").read_bytes()).hexdigest()
+
+    def read_stamp(self) -> Stamp:
+        """Give what was written last; empty where .venv is not there or not this script's."""
+        try:
+            written: Any = json.loads(self.stamp_file.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return cast("Stamp", written) if isinstance(written, dict) else {}
+
+    def write_stamp(self, stamp: Stamp) -> None:
+        """Write it in one step, so that a half-written one cannot be."""
+        beside = self.stamp_file.with_suffix(".tmp")
+        beside.write_text(json.dumps(stamp, indent=1), encoding="utf-8")
+        beside.replace(self.stamp_file)
+
+    def hand_over(self, name: str, arguments: list[str]) -> int:
+        """Become a program of .venv, so that Ctrl-C and the exit code are its own."""
+        os.chdir(self.root)
+        os.environ["VIRTUAL_ENV"] = str(self.venv)
+        os.environ["PATH"] = f"{self.bin}{os.pathsep}{os.environ.get('PATH', '')}"
+        os.environ.pop("PYTHONHOME", None)
+        command = [str(self.program(name)), *arguments]
+        sys.stdout.flush()
+        sys.stderr.flush()
+        if os.name != "nt":
+            os.execv(command[0], command)
+        # Windows has no exec: wait, and leave Ctrl-C to the program, which gets it too.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        return subprocess.call(command)
+
+
+def say(text: str) -> None:
+    """Tell a step; on stderr, as stdout belongs to the task."""
+    print(f"bootstrap: {text}", file=sys.stderr, flush=True)
+
+
+def run(command: list[str], cwd: Path | None = None) -> tuple[int, list[str]]:
+    """Run a command to its end; give its exit code and the lines it printed.
+
+    On a terminal its last line is shown while it works.
+    """
+    began = time.monotonic()
+    live = sys.stderr.isatty()
+    lines: list[str] = []
+    with subprocess.Popen(
+        command,
+        cwd=cwd,
+        env=clean_environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="replace",
+    ) as process:
+        try:
+            assert process.stdout is not None
+            for line in process.stdout:
+                lines.append(line.rstrip())
+                if live:
+                    width = min(shutil.get_terminal_size().columns - 1, 100)
+                    print(f"\r{'  ' + lines[-1]:{width}.{width}}", end="", file=sys.stderr)
+            code = process.wait()
+        except BaseException:
+            process.terminate()
+            process.wait()
+            raise
+        finally:
+            if live:
+                print("\r" + " " * 100 + "\r", end="", file=sys.stderr)
+    say(f"  {time.monotonic() - began:.1f} s")
+    return code, lines
+
+
+def quiet(command: list[str]) -> bool:
+    """Tell whether a command succeeds."""
+    try:
+        done = subprocess.run(
+            command,
+            env=clean_environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            check=False,
+        )
+    except OSError:
+        return False
+    return done.returncode == 0
+
+
+def clean_environment() -> dict[str, str]:
+    """Give the environment without what would lead pip out of .venv."""
+    leads_away = {"PYTHONHOME", "PYTHONPATH", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT"}
+    kept = {name: value for name, value in os.environ.items() if name not in leads_away}
+    return {**kept, "PIP_USER": "0", "PYTHONNOUSERSITE": "1"}
+
+
+def node_is_new_enough(node: str) -> bool:
+    """Tell whether a Node.js runs and is 20 or newer."""
+    if not node:
+        return False
+    try:
+        said = subprocess.run(
+            [node, "--version"], stdin=subprocess.DEVNULL, capture_output=True, check=False
+        ).stdout.decode("ascii", "replace")
+    except OSError:
+        return False
+    major = said.strip().lstrip("v").partition(".")[0]
+    return major.isdigit() and int(major) >= MINIMUM_NODE
+
+
+def has_module(name: str) -> bool:
+    """Tell whether this Python has a module; Debian's comes without ensurepip."""
+    from importlib.util import find_spec
+
+    return find_spec(name) is not None
+
+
+def identity(python: Path) -> str:
+    """Give which file an interpreter is, so that its going or changing is noticed."""
+    try:
+        real = python.resolve(strict=True)
+        status = real.stat()
+    except OSError:
+        return ""
+    return f"{real} {status.st_size} {status.st_mtime_ns}"
+
+
+def remove(folder: Path) -> None:
+    """Remove a folder, or the link to one."""
+    if folder.is_symlink() or folder.is_file():
+        folder.unlink()
+    else:
+        shutil.rmtree(folder)
+
+
+def tail(lines: list[str], count: int = 12) -> str:
+    """Give the last lines that say something; passwords in URLs are masked."""
+    import re
+
+    said = [line for line in lines if line.strip()][-count:]
+    return re.sub(r"(?<=://)[^\s/@]+@", "***@", "\n".join(said))
+
+
+def main(arguments: list[str]) -> int:
+    """Prepare .venv and hand over to what is asked for."""
+    if arguments[:1] in (["-h"], ["--help"]):
+        print((__doc__ or "").strip())
+        return 0
+    bootstrap = Bootstrap(ROOT)
+    testing = arguments[:1] == ["test"]
+    try:
+        bootstrap.prepare({"run", "test"} if testing else {"run"})
+    except BootstrapError as failure:
+        print(failure, file=sys.stderr)
+        return 1
+    except OSError as error:
+        reason = f"{error.strerror or error}" + (f": {error.filename}" if error.filename else "")
+        print(
+            BootstrapError(
+                reason, "mend that, then run this again", state=".venv may be half made"
+            ),
+            file=sys.stderr,
+        )
+        return 1
+    if testing:
+        return bootstrap.hand_over("nox", arguments[1:])
+    return bootstrap.hand_over("inv", arguments or ["--list"])
+
+
+def _terminated(_number: int, _frame: object) -> NoReturn:
+    raise SystemExit(143)
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        print("\nbootstrap: interrupted; run it again to go on", file=sys.stderr)
+        sys.exit(130)

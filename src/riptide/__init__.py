@@ -1,0 +1,95 @@
+"""RipTide for Python: Supabase migrations, a local stack in seconds, and Row Level Security proofs.
+
+Every function takes keyword arguments only (``settings`` defaults to the project of the current
+folder) and gives a frozen result or raises a `RiptideError`::
+
+    from riptide import apply_migrations, open_stack, verify_rls
+
+    stack = open_stack().start()
+    print(apply_migrations().applied)
+    assert verify_rls().ok
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from riptide.errors import (
+        CommandError,
+        ConfigError,
+        DatabaseError,
+        DataLossError,
+        DriftError,
+        LockTimeoutError,
+        MigrationError,
+        RiptideError,
+        RlsError,
+        RlsViolationError,
+        StackError,
+        ToolNotFoundError,
+    )
+    from riptide.migrations.files import create_migration
+    from riptide.migrations.history import list_migrations
+    from riptide.migrations.init import initialize_supabase
+    from riptide.migrations.push import apply_migrations
+    from riptide.migrations.reset import reset_database
+    from riptide.migrations.rollback import rollback_migrations
+    from riptide.rls import verify_rls
+    from riptide.settings import Settings
+    from riptide.stack import open_stack
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "CommandError",
+    "ConfigError",
+    "DataLossError",
+    "DatabaseError",
+    "DriftError",
+    "LockTimeoutError",
+    "MigrationError",
+    "RiptideError",
+    "RlsError",
+    "RlsViolationError",
+    "Settings",
+    "StackError",
+    "ToolNotFoundError",
+    "__version__",
+    "apply_migrations",
+    "create_migration",
+    "initialize_supabase",
+    "list_migrations",
+    "open_stack",
+    "reset_database",
+    "rollback_migrations",
+    "verify_rls",
+]
+
+# Where each public name lives. They are imported when they are asked for (PEP 562): `inv --list`
+# and `import riptide` must not wait for what they do not use.
+_HOMES = {
+    "Settings": "riptide.settings",
+    "apply_migrations": "riptide.migrations.push",
+    "create_migration": "riptide.migrations.files",
+    "initialize_supabase": "riptide.migrations.init",
+    "list_migrations": "riptide.migrations.history",
+    "open_stack": "riptide.stack",
+    "reset_database": "riptide.migrations.reset",
+    "rollback_migrations": "riptide.migrations.rollback",
+    "verify_rls": "riptide.rls",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(_HOMES.get(name, "riptide.errors")), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,213 @@
+"""The Supabase CLI: its command lines and its answers, nothing else.
+
+Every command is asked for JSON (``--output-format json``: one object on stdout, progress on
+stderr) and is told this project's ports, whatever config.toml says. Written for CLI 3.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from riptide.errors import CommandError, DatabaseError, RiptideError
+from riptide.runner import Completed, mask
+from riptide.settings import LINKED
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from riptide.runner import Runner
+    from riptide.settings import Settings, Target
+
+_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What the CLI said.
+
+    Attributes:
+        data: The JSON object; empty where it printed none.
+        error_code: Its own name for what went wrong (``DbPushApplyError``), or ``""``.
+        error_message: Its words, or ``""``.
+        suggestion: Its advice, or ``""``.
+        completed: The command as it ran.
+    """
+
+    data: dict[str, Any]
+    completed: Completed
+    error_code: str = ""
+    error_message: str = ""
+    suggestion: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Whether it did what it was asked for."""
+        return self.completed.exit_code == 0
+
+
+class SupabaseCLI:
+    """Runs one Supabase CLI for one project.
+
+    Args:
+        binary: The executable.
+        settings: The project's.
+        runner: Runs the commands.
+    """
+
+    def __init__(self, binary: Path, settings: Settings, runner: Runner) -> None:
+        self.binary = binary
+        self.settings = settings
+        self.runner = runner
+
+    # --- command lines ---------------------------------------------------------------------------
+
+    def argv(self, *words: str) -> list[str]:
+        """Give the command line for ``words``, as JSON and for this project's folder."""
+        return [
+            str(self.binary),
+            *words,
+            "--output-format=json",
+            f"--workdir={self.settings.root}",
+        ]
+
+    def init_argv(self) -> list[str]:
+        """``supabase init``."""
+        return self.argv("init")
+
+    def push_argv(
+        self, *, dry_run: bool = False, include_all: bool = False, include_seed: bool = False
+    ) -> list[str]:
+        """``supabase db push``: the question is asked before it is run, so always ``--yes``."""
+        flags = {
+            "--dry-run": dry_run,
+            "--include-all": include_all,
+            "--include-seed": include_seed,
+        }
+        return self.argv(
+            *("db", "push", "--yes"),
+            *(flag for flag, wanted in flags.items() if wanted),
+            *target_flags(self.settings.target),
+        )
+
+    def list_argv(self) -> list[str]:
+        """``supabase migration list``."""
+        return self.argv("migration", "list", *target_flags(self.settings.target))
+
+    def start_argv(self) -> list[str]:
+        """``supabase start``."""
+        return self.argv("start")
+
+    def status_argv(self) -> list[str]:
+        """``supabase status``."""
+        return self.argv("status")
+
+    def stop_argv(self, *, delete_data: bool = False) -> list[str]:
+        """``supabase stop``; without ``delete_data`` it keeps the volumes."""
+        return self.argv("stop", *(["--no-backup"] if delete_data else []))
+
+    def reset_argv(self, *, seed: bool = True) -> list[str]:
+        """``supabase db reset`` of the local database."""
+        return self.argv("db", "reset", "--yes", *([] if seed else ["--no-seed"]))
+
+    # --- running ---------------------------------------------------------------------------------
+
+    def environment(self) -> dict[str, str]:
+        """Give the variables that every call gets beside this process's own."""
+        config = self.settings.config
+        return {
+            "SUPABASE_API_PORT": str(config.api_port),
+            "SUPABASE_DB_PORT": str(config.db_port),
+            "SUPABASE_TELEMETRY_DISABLED": "1",
+            "DO_NOT_TRACK": "1",
+        }
+
+    def run(self, argv: list[str], *, timeout: float | None = None) -> Answer:
+        """Run a command line made by one of the above.
+
+        Raises:
+            ToolNotFoundError: The executable cannot be run.
+            CommandError: It printed something that is not JSON.
+        """
+        completed = self.runner.run(
+            argv, cwd=self.settings.root, env=self.environment(), timeout=timeout
+        )
+        return parse(completed)
+
+
+def target_flags(target: Target) -> list[str]:
+    """Give the flags that name the target: none for the local database, which is the default."""
+    if target.is_local:
+        return []
+    return ["--remote"] if target.kind == LINKED else [f"--remote={target.url}"]
+
+
+def parse(completed: Completed) -> Answer:
+    """Read what the CLI printed.
+
+    Raises:
+        CommandError: It succeeded, but what it printed is not one JSON object.
+    """
+    text = completed.stdout.strip()
+    data: Any = None
+    if text:
+        # Warnings of the CLI's own have been seen before the object; the object comes last.
+        for candidate in (text, text.splitlines()[-1], text[text.find("{") :]):
+            try:
+                data = json.loads(candidate)
+                break
+            except ValueError:
+                continue
+    if not isinstance(data, dict):
+        if completed.exit_code == 0:
+            raise CommandError(
+                "the Supabase CLI answered something that is not JSON",
+                argv=[mask(each) for each in completed.argv],
+                exit_code_of_command=0,
+                stdout=mask(completed.stdout),
+                stderr=mask(completed.stderr),
+                detail=f"  {mask(text)[:200]}" if text else "  (nothing)",
+                next_step="supabase --version; versions 3.x are supported",
+            )
+        data = {}
+    error = data.get("error") if isinstance(data.get("error"), dict) else {}
+    message = ""
+    if completed.exit_code != 0:
+        message = str(error.get("message") or completed.stderr.strip() or text)
+    return Answer(
+        data=data,
+        completed=completed,
+        error_code=str(error.get("code", "")),
+        error_message=_ANSI.sub("", mask(message)),
+        suggestion=_ANSI.sub("", mask(str(error.get("suggestion") or ""))),
+    )
+
+
+def failure(
+    answer: Answer, what: str, *, state: str | None = None, next_step: str | None = None
+) -> RiptideError:
+    """Give the error for an answer that is not ok and that no caller knows better about."""
+    first, _, rest = answer.error_message.partition("\n")
+    if answer.error_code == "DbConnectError":
+        return DatabaseError(
+            f"{what}: the database cannot be reached",
+            detail=_indent(answer.error_message),
+            state=state,
+            next_step=next_step or "inv stack.start",
+        )
+    return CommandError(
+        f"{what}: {first or f'the Supabase CLI exited with {answer.completed.exit_code}'}",
+        argv=[mask(each) for each in answer.completed.argv],
+        exit_code_of_command=answer.completed.exit_code,
+        stdout=mask(answer.completed.stdout),
+        stderr=mask(answer.completed.stderr),
+        detail=_indent(rest),
+        state=state,
+        next_step=next_step or answer.suggestion or None,
+    )
+
+
+def _indent(text: str) -> str | None:
+    return "\n".join(f"  {line}" for line in text.strip().splitlines()[:12]) or None

@@ -1,0 +1,1 @@
+"""Migrations: what there is, what is applied, applying and taking back."""

@@ -1,0 +1,221 @@
+"""The migration files of a project: finding them, reading them, writing new ones."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from riptide.errors import ConfigError, MigrationError
+from riptide.results import NewMigration
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from riptide.settings import Settings
+
+# The CLI takes every file of this form and passes over all others without a word.
+_FILE_NAME = re.compile(r"^(\d+)_(.*)\.sql$")
+_SLUG = re.compile(r"^[A-Za-z0-9_]+$", re.ASCII)
+_VERSION_FORMAT = "%Y%m%d%H%M%S"
+_LONGEST_NAME = 120  # characters; a file name has room for 255 bytes on every common system
+
+_MIGRATION_TEMPLATE = """\
+-- {name}
+--
+-- What this is for: …
+-- Taken back by supabase/rollbacks/{file}
+--
+-- Write it so that it may run twice: `if not exists`, `create or replace`,
+-- `drop policy if exists` before `create policy`. The Supabase CLI runs the whole file in one
+-- transaction. A new table of an exposed schema wants, in this order: create, comment, indexes,
+-- `enable row level security`, revoke and grant, policies.
+
+"""
+
+_ROLLBACK_TEMPLATE = """\
+-- Takes {file} back: drops what it made, newest first, and nothing else.
+--
+-- `inv migrate.rollback` runs it in one transaction with the removal of its history row.
+-- An empty file says that there is nothing to take back.
+
+"""
+
+
+@dataclass(frozen=True)
+class MigrationFile:
+    """One file of ``supabase/migrations``.
+
+    Attributes:
+        version: The digits before the first underscore.
+        name: What stands between that and ``.sql``.
+        path: The file.
+        rollback_path: Its twin in ``supabase/rollbacks``, or ``None`` where there is none.
+    """
+
+    version: str
+    name: str
+    path: Path
+    rollback_path: Path | None
+
+
+def scan(settings: Settings) -> list[MigrationFile]:
+    """Give the project's migrations, oldest first.
+
+    Raises:
+        MigrationError: Two files have one version, or the CLI would pass a file over.
+    """
+    folder = settings.migrations_dir
+    if not folder.is_dir():
+        return []
+    twins = (
+        {each.name for each in settings.rollbacks_dir.iterdir()}
+        if settings.rollbacks_dir.is_dir()
+        else set()
+    )
+    found: dict[str, MigrationFile] = {}
+    for path in sorted(each for each in folder.iterdir() if each.suffix.lower() == ".sql"):
+        match = _FILE_NAME.match(path.name)
+        if match is None or not match[2]:
+            raise MigrationError(
+                f"{settings.relative(path)} has no name of the form "
+                "<YYYYMMDDHHMMSS>_<name>.sql: the Supabase CLI would pass it over",
+                file=path,
+                state="nothing was changed",
+                next_step=f"rename it, or move it out of {settings.relative(folder)}",
+            )
+        version = match[1]
+        if version in found:
+            raise MigrationError(
+                f"two migrations have the version {version}: "
+                f"{found[version].path.name} and {path.name}",
+                file=path,
+                state="nothing was changed",
+                next_step="give the newer one a later version (and its rollback twin too)",
+            )
+        twin = settings.rollbacks_dir / path.name if path.name in twins else None
+        found[version] = MigrationFile(version, match[2], path, twin)
+    return sorted(found.values(), key=lambda each: each.version)
+
+
+def read_sql(path: Path, settings: Settings) -> str:
+    """Read a migration or a rollback.
+
+    Raises:
+        MigrationError: It cannot be read, is not UTF-8 (which the CLI would silently apply with
+            its characters replaced), or holds a NUL, which PostgreSQL cannot store.
+    """
+    shown = settings.relative(path)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise MigrationError(
+            f"{shown} cannot be read: {error.strerror}", file=path, state="nothing was changed"
+        ) from error
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise MigrationError(
+            f"{shown}:{line}: not UTF-8 (byte 0x{data[error.start]:02x} at offset {error.start})",
+            file=path,
+            line=line,
+            state="nothing was changed",
+            next_step=f"save {shown} as UTF-8",
+        ) from None
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise MigrationError(
+            f"{shown}:{line}: a NUL character, which PostgreSQL cannot take",
+            file=path,
+            line=line,
+            state="nothing was changed",
+            next_step=f"remove it (is {shown} UTF-16?)",
+        )
+    return text
+
+
+def create_migration(name: str, *, settings: Settings | None = None) -> NewMigration:
+    """Write a new migration and its rollback twin, both from a commented template.
+
+    Args:
+        name: Letters, digits and underscores, at most 120; by convention ``<verb>_<noun>``.
+        settings: The project's; by default those of the current folder.
+
+    Returns:
+        The two files. The version is the time in UTC, moved on by seconds where needed to be
+        later than every version there is: two migrations never share one.
+
+    Raises:
+        ConfigError: The name cannot be used or is taken, or there is no project here.
+    """
+    from filelock import FileLock
+
+    from riptide.settings import Settings
+
+    check_name(name)
+    settings = settings or Settings.load()
+    try:
+        settings.run_dir.mkdir(parents=True, exist_ok=True)
+        settings.migrations_dir.mkdir(exist_ok=True)
+        settings.rollbacks_dir.mkdir(exist_ok=True)
+        with FileLock(settings.run_dir / "migrations.lock", timeout=10):
+            files = scan(settings)
+            for each in files:
+                if each.name.lower() == name.lower():
+                    raise ConfigError(
+                        f"the name {name} is taken by {settings.relative(each.path)}",
+                        state="nothing was written",
+                        next_step="choose another name",
+                    )
+            version = next_version(files)
+            file = f"{version}_{name}.sql"
+            twin = settings.rollbacks_dir / file
+            path = settings.migrations_dir / file
+            # The twin first: a migration without one must not come of an interruption.
+            twin.write_text(_ROLLBACK_TEMPLATE.format(file=file), encoding="utf-8")
+            path.write_text(_MIGRATION_TEMPLATE.format(name=name, file=file), encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(
+            f"{settings.relative(Path(error.filename or settings.migrations_dir))} "
+            f"cannot be written: {error.strerror}",
+            state="no migration was made",
+        ) from error
+    return NewMigration(version=version, name=name, path=path, rollback_path=twin)
+
+
+def check_name(name: str) -> None:
+    """Refuse a migration name that is empty, a path, or more than letters, digits, underscores.
+
+    Raises:
+        ConfigError: It is one of these.
+    """
+    problem = None
+    if not name:
+        problem = "a migration needs a name"
+    elif not _SLUG.match(name):
+        problem = f"{name!r} cannot be a migration's name"
+    elif len(name) > _LONGEST_NAME:
+        problem = f"a migration's name has at most {_LONGEST_NAME} characters, not {len(name)}"
+    if problem:
+        raise ConfigError(
+            problem,
+            detail="  Letters, digits and underscores, such as create_teams.",
+            state="nothing was written",
+            next_step="inv migrate.new <verb>_<noun>",
+        )
+
+
+def next_version(files: Sequence[MigrationFile], now: datetime | None = None) -> str:
+    """Give a version later than all of ``files``: the time in UTC where that is."""
+    version = (now or datetime.now(UTC)).strftime(_VERSION_FORMAT)
+    latest = max((each.version for each in files), default="")
+    if version > latest:
+        return version
+    try:
+        after = datetime.strptime(latest, _VERSION_FORMAT).replace(tzinfo=UTC)
+    except ValueError:  # digits, but not a time: the CLI allows that
+        return str(int(latest) + 1).zfill(len(latest))
+    return (after + timedelta(seconds=1)).strftime(_VERSION_FORMAT)

@@ -1,0 +1,75 @@
+"""Making a folder a Supabase project."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from riptide.errors import ConfigError
+from riptide.results import InitResult
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from riptide.runner import Runner
+
+
+def initialize_supabase(
+    root: Path | str | None = None,
+    *,
+    runner: Runner | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> InitResult:
+    """Make a folder a Supabase project; what is there already stays as it is.
+
+    Runs ``supabase init`` where there is no ``supabase/config.toml``, and makes the folders for
+    migrations and their rollback twins.
+
+    Args:
+        root: The folder; by default the current one.
+        runner: Runs the CLI; by default a `SubprocessRunner`.
+        progress: Called with a phrase before something that takes time.
+
+    Raises:
+        ConfigError: The folder is not there or cannot be written.
+        ToolNotFoundError: There is no supported Supabase CLI.
+        CommandError: ``supabase init`` failed.
+    """
+    from riptide.cli import SupabaseCLI, failure
+    from riptide.project_config import ProjectConfig
+    from riptide.runner import SubprocessRunner
+    from riptide.settings import Settings
+    from riptide.toolchain import find_cli
+
+    folder = Path(root).resolve() if root is not None else Path.cwd()
+    if not folder.is_dir():
+        raise ConfigError(f"{folder} is not a folder", state="nothing was written")
+    created: list[Path] = []
+    config = folder / "supabase" / "config.toml"
+    if not config.is_file():
+        runner = runner or SubprocessRunner()
+        bare = Settings.bare(folder, ProjectConfig(project_id=folder.name))
+        cli = SupabaseCLI(find_cli(bare, runner=runner, progress=progress), bare, runner)
+        answer = cli.run(cli.init_argv())
+        if not answer.ok:
+            raise failure(answer, "supabase init failed", state="no project was made")
+        created.append(config)
+    try:
+        for name in ("migrations", "rollbacks"):
+            path = folder / "supabase" / name
+            if not path.is_dir():
+                path.mkdir(parents=True)
+                created.append(path)
+        ignore = folder / "supabase" / ".gitignore"
+        if not ignore.exists():
+            ignore.write_text(
+                "# Written by the Supabase CLI and by the local stack\n.branches\n.temp\n",
+                encoding="ascii",
+            )
+            created.append(ignore)
+    except OSError as error:
+        raise ConfigError(
+            f"{error.filename} cannot be written: {error.strerror}",
+            state=f"{len(created)} of the project's files were made",
+        ) from error
+    return InitResult(root=folder, created=tuple(created))

@@ -1,0 +1,127 @@
+"""Where one SQL statement ends and the next begins.
+
+Not a parser: it knows PostgreSQL's quotes and comments
+(https://www.postgresql.org/docs/17/sql-syntax-lexical.html), so that a semicolon inside one is
+not taken for an end, and numbers statements as the Supabase CLI does. It is needed to say in which
+line a statement stands, which the CLI does not.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+_TOKEN = re.compile(
+    r"""
+      (?P<line_comment> --[^\n]* )
+    | (?P<block_comment> /\* )
+    | (?P<escape_string> \b[eE]'(?:[^'\\]|\\.|'')*(?:'|\Z) )
+    | (?P<string> '(?:[^']|'')*(?:'|\Z) )
+    | (?P<identifier> "(?:[^"]|"")*(?:"|\Z) )
+    | (?P<dollar> (?<![\w$])\$(?P<tag>(?:[^\W\d]\w*)?)\$ )
+    | (?P<begin_atomic> \bbegin\s+atomic\b )
+    | (?P<word> [^\W\d][\w$]* )
+    | (?P<end> ; )
+    """,
+    re.VERBOSE | re.DOTALL | re.IGNORECASE,
+)
+_BLOCK_EDGE = re.compile(r"/\*|\*/")
+
+# What ends or begins a transaction: https://www.postgresql.org/docs/17/sql-commands.html
+_TRANSACTION_CONTROL = frozenset(
+    {"begin", "start", "commit", "end", "rollback", "abort", "prepare"}
+)
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One statement of a file.
+
+    Attributes:
+        text: Verbatim, comments before it included, without the semicolon.
+        offset: Of ``text`` in the file, in characters.
+        code_offset: Of its first word, in the file.
+        first_words: Its first two words in lower case (``("create", "table")``).
+    """
+
+    text: str
+    offset: int
+    code_offset: int
+    first_words: tuple[str, ...]
+
+    @property
+    def controls_transaction(self) -> bool:
+        """Whether it would end or begin a transaction of its own."""
+        words = self.first_words
+        if words[:1] == ("prepare",):
+            return words == ("prepare", "transaction")
+        if words == ("rollback", "to"):
+            return False  # to a savepoint: the transaction goes on
+        return bool(words) and words[0] in _TRANSACTION_CONTROL
+
+
+def split(text: str) -> list[Statement]:
+    """Split a file into its statements; comments alone are none."""
+    found: list[Statement] = []
+    start = position = 0
+    code: int | None = None
+    words: list[str] = []
+    depth = 0  # of BEGIN ATOMIC bodies and the CASE expressions in them
+
+    def finish(end: int) -> None:
+        nonlocal start, code, words, depth
+        if code is not None:
+            raw = text[start:end]
+            lead = len(raw) - len(raw.lstrip())
+            found.append(Statement(raw.strip(), start + lead, code, tuple(words[:2])))
+        start, code, words, depth = end + 1, None, [], 0
+
+    while position < len(text):
+        match = _TOKEN.search(text, position)
+        gap_end = match.start() if match else len(text)
+        if code is None and (gap := text[position:gap_end]).strip():
+            code = position + len(gap) - len(gap.lstrip())
+        if match is None:
+            break
+        kind, position = match.lastgroup, match.end()
+        if match["tag"] is not None:
+            kind = "dollar"
+        if kind == "line_comment":
+            continue
+        if kind == "block_comment":
+            position = _block_comment_end(text, position)
+            continue
+        if kind == "end" and depth == 0:
+            finish(match.start())
+            continue
+        if code is None:
+            code = match.start()
+        if kind == "dollar":
+            closing = text.find(match["dollar"], position)
+            position = len(text) if closing < 0 else closing + len(match["dollar"])
+        elif kind == "begin_atomic":
+            depth += 1
+        elif kind == "word":
+            word = match["word"].lower()
+            words.append(word)
+            if depth and word in ("case", "end"):
+                depth += 1 if word == "case" else -1
+    finish(len(text))
+    return found
+
+
+def _block_comment_end(text: str, position: int) -> int:
+    """Give where a block comment ends; PostgreSQL nests them."""
+    depth = 1
+    while depth:
+        edge = _BLOCK_EDGE.search(text, position)
+        if edge is None:
+            return len(text)
+        depth += 1 if edge[0] == "/*" else -1
+        position = edge.end()
+    return position
+
+
+def line_of(text: str, offset: int) -> int:
+    """Give the 1-based line of an offset."""
+    return text.count("\n", 0, offset) + 1

@@ -1,0 +1,345 @@
+"""What a person sees: the only module that knows about a terminal.
+
+On a terminal there is colour and a spinner; piped, there are plain lines and no control codes.
+Results go to stdout, progress and errors to stderr.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from riptide.results import MigrationState, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from rich.console import Console
+    from rich.table import Table
+
+    from riptide.errors import RiptideError
+    from riptide.results import (
+        InitResult,
+        MigrationList,
+        NewMigration,
+        PushResult,
+        ResetResult,
+        Result,
+        RlsReport,
+        RollbackResult,
+        StackStatus,
+        UpResult,
+    )
+
+# Columns of what is piped, where nobody says how wide the reader is.
+_PIPED_WIDTH = 160
+
+_STATE_STYLE = {
+    MigrationState.APPLIED: "green",
+    MigrationState.PENDING: "yellow",
+    MigrationState.OUT_OF_ORDER: "red",
+    MigrationState.MISSING: "red",
+}
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Give a console for stdout or stderr."""
+    from rich.console import Console
+
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() else _PIPED_WIDTH
+    return Console(stderr=stderr, width=width, highlight=False, emoji=False, markup=False)
+
+
+def as_json(result: Result) -> None:
+    """Print a result as one JSON object."""
+    sys.stdout.write(json.dumps(result.to_dict(), indent=2, ensure_ascii=False) + "\n")
+
+
+def lines(texts: list[str]) -> None:
+    """Print lines as they are."""
+    sys.stdout.write("".join(f"{text}\n" for text in texts))
+
+
+def error(problem: RiptideError) -> None:
+    """Print an error in its form on stderr."""
+    from rich.text import Text
+
+    text = Text(str(problem))
+    text.highlight_regex(r"\Aerror:", "bold red")
+    text.highlight_regex(r"(?m)^state:", "bold")
+    text.highlight_regex(r"(?m)^next: ", "bold green")
+    console(stderr=True).print(text, soft_wrap=True)
+
+
+@contextmanager
+def progress() -> Iterator[Callable[[str], None]]:
+    """Give a function that says what is being done now.
+
+    On a terminal a spinner with the phrase and the seconds, gone when it is over; else a line.
+    """
+    out = console(stderr=True)
+    if not out.is_terminal:
+        began = time.monotonic()
+
+        def plain(phrase: str) -> None:
+            sys.stderr.write(f"[{time.monotonic() - began:5.1f} s] {phrase}\n")
+            sys.stderr.flush()
+
+        yield plain
+        return
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    with Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        TimeElapsedColumn(),
+        console=out,
+        transient=True,
+    ) as bar:
+        current = None
+
+        def spin(phrase: str) -> None:
+            nonlocal current
+            if current is None:
+                current = bar.add_task(phrase, total=None)
+            else:
+                bar.update(current, description=phrase)
+
+        yield spin
+
+
+def _table(*columns: str) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def _facts(rows: list[tuple[str, str]]) -> Table:
+    from rich.table import Table
+
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in rows:
+        if value:
+            table.add_row(name, value)
+    return table
+
+
+def _plural(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < 100 else f"{seconds / 60:.1f} min"
+
+
+# --- migrations ----------------------------------------------------------------------------------
+
+
+def migration_list(found: MigrationList) -> None:
+    """Print the table of versions and a count of each state."""
+    from rich.text import Text
+
+    out = console()
+    if not found.migrations:
+        out.print(f"{found.target}: no migrations; write one with `inv migrate.new <name>`")
+        return
+    table = _table("version", "name", "state", "rollback")
+    for each in found.migrations:
+        twin = "yes" if each.rollback_path else "missing" if each.path else ""
+        table.add_row(
+            each.version,
+            each.name,
+            Text(each.state.value, style=_STATE_STYLE[each.state]),
+            Text(twin, style="" if twin != "missing" else "yellow"),
+        )
+    out.print(table)
+    counts = [
+        f"{len(found.in_state(state))} {state.value}"
+        for state in MigrationState
+        if found.in_state(state)
+    ]
+    out.print(f"{found.target}: {', '.join(counts)}")
+
+
+def new_migration(made: NewMigration, relative: Callable[..., str]) -> None:
+    """Print the two files that were written."""
+    console().print(
+        f"wrote {relative(made.path)}\n  and {relative(made.rollback_path)}", soft_wrap=True
+    )
+
+
+def push(result: PushResult) -> None:
+    """Print what was applied."""
+    out = console()
+    verb = "would apply" if result.dry_run else "applied"
+    for name in result.applied:
+        out.print(f"  {verb} {name}", soft_wrap=True)
+    for name in result.seeded:
+        out.print(f"  {'would run' if result.dry_run else 'ran'} seed {name}", soft_wrap=True)
+    if result.up_to_date and not result.seeded:
+        out.print(f"{result.target}: up to date, nothing to apply")
+        return
+    out.print(
+        f"{result.target}: {verb} {_plural(len(result.applied), 'migration')} "
+        f"in {_seconds(result.seconds)}"
+    )
+
+
+def rollback(result: RollbackResult) -> None:
+    """Print what was taken back."""
+    out = console()
+    verb = "would take back" if result.dry_run else "took back"
+    for name in result.rolled_back:
+        out.print(f"  {verb} {name}", soft_wrap=True)
+    out.print(
+        f"{result.target}: {verb} {_plural(len(result.rolled_back), 'migration')} "
+        f"in {_seconds(result.seconds)}"
+    )
+
+
+def reset(result: ResetResult) -> None:
+    """Print what was replayed."""
+    seeds = f", ran {_plural(len(result.seeded), 'seed')}" if result.seeded else ""
+    console().print(
+        f"{result.target}: emptied, replayed {_plural(len(result.applied), 'migration')}{seeds} "
+        f"in {_seconds(result.seconds)}"
+    )
+
+
+def initialized(result: InitResult, relative: Callable[..., str]) -> None:
+    """Print what `initialize_supabase` wrote."""
+    out = console()
+    if not result.created:
+        out.print("this is a Supabase project already; nothing to do")
+        return
+    for path in result.created:
+        out.print(f"wrote {relative(path)}", soft_wrap=True)
+    out.print("next: inv up")
+
+
+# --- stack ---------------------------------------------------------------------------------------
+
+
+def stack(status: StackStatus, *, verb: str = "") -> None:
+    """Print the stack: where it answers and what runs."""
+    state = "running" if status.running else "stopped"
+    if not status.running and any(status.services.values()):
+        up = ", ".join(name for name, is_up in status.services.items() if is_up)
+        state = f"broken: only {up} is up (inv stack.start mends it)"
+    rows = [("stack", f"{state} ({status.backend}: {status.reason})")]
+    if status.running:
+        versions = ", ".join(f"{name} {version}" for name, version in status.versions.items())
+        rows += [
+            ("API", status.api_url),
+            ("database", status.db_url),
+            ("versions", versions),
+            ("keys", "inv stack.status --env"),
+        ]
+    rows.append(("note", status.note))
+    if verb:
+        rows.append((verb, f"in {_seconds(status.seconds)}"))
+    console().print(_facts(rows))
+
+
+def environment(variables: dict[str, str]) -> None:
+    """Print variables as ``NAME="value"`` lines, as ``supabase status -o env`` does."""
+    lines([f'{name}="{value}"' for name, value in variables.items()])
+
+
+def log(entries: Iterator[str]) -> None:
+    """Print log lines as they come."""
+    for entry in entries:
+        sys.stdout.write(f"{entry}\n")
+        sys.stdout.flush()
+
+
+# --- Row Level Security --------------------------------------------------------------------------
+
+_MARK = {
+    Verdict.OK: ("ok", "green"),
+    Verdict.LEAK: ("LEAK", "bold red"),
+    Verdict.LOCKOUT: ("LOCKOUT", "bold yellow"),
+    Verdict.ERROR: ("ERROR", "bold magenta"),
+    Verdict.UNDECLARED: ("undeclared", "bold yellow"),
+}
+
+
+def rls(report: RlsReport) -> None:
+    """Print the matrix: a row for each table and actor, a column for each operation."""
+    from rich.text import Text
+
+    out = console()
+    operations = list(dict.fromkeys(each.operation for each in report.checks))
+    table = _table("table", "actor", *operations)
+    rows: dict[tuple[str, str], dict[str, list[Verdict]]] = {}
+    expected: dict[tuple[str, str, str], str] = {}
+    for each in report.checks:
+        cell = rows.setdefault((each.table, each.actor), {})
+        cell.setdefault(each.operation, []).append(each.verdict)
+        expected.setdefault((each.table, each.actor, each.operation), each.expected)
+    previous = ""
+    for (name, actor), cells in rows.items():
+        shown = []
+        for operation in operations:
+            verdicts = cells.get(operation)
+            if not verdicts:
+                shown.append(Text("–", style="dim"))
+                continue
+            worst = next((each for each in verdicts if each is not Verdict.OK), Verdict.OK)
+            word, style = _MARK[worst]
+            if worst is Verdict.OK:
+                # What was proved, not only that it was: the intent, kept.
+                word = {"allow": "allowed", "deny": "denied"}.get(
+                    expected[name, actor, operation], word
+                )
+            shown.append(Text(word, style=style))
+        table.add_row(name if name != previous else "", actor, *shown)
+        previous = name
+    if rows:
+        out.print(table)
+    for each in report.failures:
+        word, style = _MARK[each.verdict]
+        out.print(
+            Text.assemble(
+                (word, style),
+                f" {each.table}: {each.actor} {each.operation}, expected {each.expected}",
+            ),
+            soft_wrap=True,
+        )
+        if each.tried:
+            out.print(f"  tried: {each.tried}", soft_wrap=True)
+        if each.seen:
+            out.print(f"  seen:  {each.seen}", soft_wrap=True)
+    out.print(f"{report.target}: {report.summary} in {_seconds(report.seconds)}")
+
+
+def up(result: UpResult) -> None:
+    """Print the short table that ``inv up`` ends with."""
+    names = [name.removesuffix(".sql") for name in result.push.applied]
+    applied = "nothing: up to date" if not names else "\n".join(names)
+    if not result.rls.checks:
+        verdict = result.rls.summary
+    else:
+        verdict = f"{'proved' if result.rls.ok else 'BROKEN'}: {result.rls.summary}"
+    rows = [
+        ("stack", f"{result.stack.api_url}  ({result.stack.backend}: {result.stack.reason})"),
+        ("database", result.stack.db_url),
+        ("applied", applied),
+        ("RLS", verdict),
+        ("note", result.stack.note),
+        ("time", _seconds(result.seconds)),
+    ]
+    out = console()
+    out.print(_facts(rows))
+    if not result.changed and result.rls.ok:
+        out.print("everything was up already; nothing was changed")

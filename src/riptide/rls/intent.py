@@ -1,0 +1,247 @@
+"""What ``supabase/rls.toml`` says: who may do what with each table."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from riptide.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+Operation = Literal["select", "insert", "update", "delete"]
+Word = Literal["own", "all", "none"]
+Role = Literal["authenticated", "anon", "service_role"]
+
+OPERATIONS: tuple[Operation, ...] = get_args(Operation)
+ROLES: tuple[Role, ...] = get_args(Role)
+_DEFAULTS: dict[Role, Word] = {"authenticated": "own", "anon": "none", "service_role": "all"}
+_RULE_KEYS = (*OPERATIONS, "update_columns")
+_TABLE_KEYS = ("owner", *_RULE_KEYS, *ROLES, "row")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rules:
+    """What one role may do with one table.
+
+    Attributes:
+        words: For each operation whose rows: their own, all, none.
+        update_columns: The columns that the role may change, or ``None`` for every one.
+    """
+
+    words: Mapping[Operation, Word]
+    update_columns: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableIntent:
+    """One ``[tables.…]`` section.
+
+    Attributes:
+        schema: The table's schema.
+        name: Its name.
+        section: The section's name in the file, for messages: ``tables.profiles``.
+        owner: The column that says whose row it is, or ``None`` for a table without owners.
+        rules: For each role.
+        row: Values for columns that cannot be made up.
+    """
+
+    schema: str
+    name: str
+    section: str
+    owner: str | None = None
+    rules: Mapping[Role, Rules]
+    row: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def full_name(self) -> str:
+        """``schema.table``."""
+        return f"{self.schema}.{self.name}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Intent:
+    """The whole file.
+
+    Attributes:
+        path: The file, for messages.
+        text: What is in it, for line numbers.
+        tables: Each table that it declares, in its order.
+    """
+
+    path: Path
+    text: str = field(repr=False)
+    tables: tuple[TableIntent, ...]
+
+    def error(self, section: str, key: str | None, problem: str) -> ConfigError:
+        """Make the error for something in a section, with its line where it can be found."""
+        line = _line_of(self.text, section, key)
+        where = f"supabase/{self.path.name}" + (f":{line}" if line else "")
+        what = f"[{section}]" + (f" {key}" if key else "")
+        return ConfigError(
+            f"{where}: {what} {problem}",
+            state="nothing was tried",
+            next_step=f"mend {self.path}",
+        )
+
+
+def read_intent(path: Path) -> Intent:
+    """Read and check the file; what it names is held against the database later.
+
+    Raises:
+        ConfigError: It is not there, is not TOML (with the line), declares no table, or has a
+            wrong word.
+    """
+    where = f"supabase/{path.name}"
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise ConfigError(
+            f"{where} is not there: nothing says who may do what",
+            next_step=f'write it: a section [tables.name] with owner = "user_id" for each '
+            f"table of the API ({path})",
+        ) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"{where} is not UTF-8 (byte {error.start})", next_step=f"mend {path}"
+        ) from error
+    except OSError as error:
+        raise ConfigError(f"{where} cannot be read: {error.strerror}") from error
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        found = re.search(r"\(at line (\d+)", str(error))
+        line = int(found[1]) if found else max(text.count("\n"), 1)
+        words = re.sub(r"\s*\(at .*\)$", "", str(error))
+        raise ConfigError(
+            f"{where}:{line}: not valid TOML: {words}",
+            state="nothing was tried",
+            next_step=f"mend {path}",
+        ) from error
+    blank = Intent(path=path, text=text, tables=())
+    for key in data:
+        if key != "tables":
+            raise blank.error(key, None, f"is not known{nearest(key, ('tables',))}")
+    tables = data.get("tables", {})
+    if not isinstance(tables, dict) or not tables:
+        raise ConfigError(
+            f"{where} declares no table",
+            state="nothing was tried",
+            next_step=f'add a section [tables.name] with owner = "user_id" for each table of '
+            f"the API ({path})",
+        )
+    read = [_table(blank, name, value) for name, value in tables.items()]
+    for index, each in enumerate(read):
+        if any(each.full_name == other.full_name for other in read[:index]):
+            raise blank.error(each.section, None, f"declares {each.full_name} a second time")
+    return Intent(path=path, text=text, tables=tuple(read))
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Give ``; did you mean …?`` for the most similar known name, or nothing."""
+    found = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {found[0]}?" if found else ""
+
+
+def _table(intent: Intent, name: str, value: object) -> TableIntent:
+    section = f"tables.{name}" if re.fullmatch(r"[\w-]+", name) else f'tables."{name}"'
+    if not isinstance(value, dict):
+        raise intent.error(section, None, "is not a table of settings")
+    schema, _, bare = name.rpartition(".")
+    if not bare:
+        raise intent.error(section, None, "names no table")
+    _check_keys(intent, section, value, _TABLE_KEYS)
+    owner = value.get("owner")
+    if owner is not None and (not isinstance(owner, str) or not owner):
+        raise intent.error(section, "owner", f"must be a column's name, not {owner!r}")
+    row = value.get("row", {})
+    if not isinstance(row, dict):
+        raise intent.error(section, "row", "must be a section of column = value")
+    own = {key: value[key] for key in _RULE_KEYS if key in value}
+    rules: dict[Role, Rules] = {}
+    for role in ROLES:
+        inner = value.get(role, {})
+        if not isinstance(inner, dict):
+            raise intent.error(section, role, f"must be a section [{section}.{role}]")
+        _check_keys(intent, f"{section}.{role}", inner, _RULE_KEYS)
+        if role == "authenticated":
+            twice = sorted(set(own) & set(inner))
+            if twice:
+                raise intent.error(f"{section}.{role}", twice[0], f"stands in [{section}] as well")
+            rules[role] = _rules(intent, section, role, {**own, **inner}, owner)
+        else:
+            rules[role] = _rules(intent, f"{section}.{role}", role, inner, owner)
+    return TableIntent(
+        schema=schema or "public",
+        name=bare,
+        section=section,
+        owner=owner,
+        rules=rules,
+        row=row,
+    )
+
+
+def _rules(
+    intent: Intent, section: str, role: Role, value: dict[str, Any], owner: str | None
+) -> Rules:
+    words: dict[Operation, Word] = {}
+    for operation in OPERATIONS:
+        word = value.get(operation, _DEFAULTS[role])
+        if word not in get_args(Word):
+            raise intent.error(
+                section,
+                operation,
+                f"is {word!r}; it must be own, all or none"
+                + (nearest(word, get_args(Word)) if isinstance(word, str) else ""),
+            )
+        if word == "own" and role != "authenticated":
+            raise intent.error(section, operation, f'is "own", but {role} owns no row')
+        if word == "own" and owner is None:
+            raise intent.error(
+                section,
+                operation if operation in value else None,
+                f'lets users {operation} their own rows: say owner = "<column>", or '
+                f'{operation} = "all" or "none"',
+            )
+        words[operation] = word
+    columns = value.get("update_columns")
+    if columns is not None and (
+        not isinstance(columns, list)
+        or not columns
+        or not all(isinstance(each, str) for each in columns)
+    ):
+        raise intent.error(
+            section, "update_columns", 'must be a list of columns; for none say update = "none"'
+        )
+    return Rules(words=words, update_columns=None if columns is None else tuple(columns))
+
+
+def _check_keys(
+    intent: Intent, section: str, value: dict[str, Any], known: tuple[str, ...]
+) -> None:
+    for key in value:
+        if key not in known:
+            raise intent.error(section, key, f"is not known{nearest(key, known)}")
+
+
+def _line_of(text: str, section: str, key: str | None) -> int | None:
+    """Find the line of a key in a section (or of the section itself)."""
+    current, header_line = "", None
+    wanted = section.replace('"', "")
+    for number, line in enumerate(text.splitlines(), start=1):
+        if header := re.match(r"\s*\[([^\[\]]+)\]", line):
+            current = re.sub(r"""["'\s]""", "", header[1])
+            if current == wanted or (header_line is None and current.startswith(f"{wanted}.")):
+                header_line = number
+            if key and current == f"{wanted}.{key}":
+                return number
+        elif named := re.match(r"""\s*["']?([\w-]+)""", line):
+            # In its section, or a section's own name at the top of the file: `tables = …`.
+            if named[1] == (key if current == wanted else wanted if not current else None):
+                return number
+    return header_line

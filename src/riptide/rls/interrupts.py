@@ -1,0 +1,54 @@
+"""Ctrl-C and SIGTERM while something exists that has to be removed."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextmanager
+def as_exceptions() -> Iterator[None]:
+    """Let the first signal raise, so that ``finally`` runs, and ignore those that follow.
+
+    SIGINT raises `KeyboardInterrupt`, SIGTERM `SystemExit` with 143. Signals reach the main thread
+    only (https://docs.python.org/3/library/signal.html#signals-and-threads): elsewhere nothing is
+    done.
+    """
+
+    def end(number: int, _frame: object) -> None:
+        for each in _SIGNALS:
+            signal.signal(each, signal.SIG_IGN)
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt
+        raise SystemExit(128 + number)
+
+    with _handled_by(end):
+        yield
+
+
+@contextmanager
+def ignored() -> Iterator[None]:
+    """Hold off both signals while something is removed, which takes a moment only."""
+    with _handled_by(signal.SIG_IGN):
+        yield
+
+
+@contextmanager
+def _handled_by(handler: Callable[[int, object], None] | signal.Handlers) -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {each: signal.signal(each, handler) for each in _SIGNALS}
+    try:
+        yield
+    finally:
+        for each, old in before.items():
+            # None: somebody else's handler, not set from Python.
+            signal.signal(each, signal.SIG_DFL if old is None else old)

@@ -1,0 +1,213 @@
+"""Makes up values that a column takes: candidates by type, tried against its checks in SQL.
+
+No check is parsed: PostgreSQL itself evaluates the column's check expressions on each candidate,
+and what a check compares with (``status in ('draft', 'live')``) is a candidate too.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+import secrets
+import uuid
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from psycopg import Connection
+
+    from riptide.rls.catalog import Column, Relation
+
+_TEXTS: tuple[Callable[[str], Any], ...] = (
+    lambda t: f"riptide-{t[:12]}",
+    lambda t: t + t,  # 64 hexadecimal digits: a SHA-256
+    lambda t: t,
+    lambda t: (t + t)[:40],
+    lambda t: f"riptide{t[:8]}",
+    lambda t: str(uuid.UUID(t)),
+    lambda t: f"riptide-{t[:12]}@example.com",
+    lambda t: f"https://example.com/{t[:12]}",
+    lambda t: f"+1555{int(t[:6], 16) % 10**7:07d}",
+    lambda t: f"{int(t[:8], 16):010d}",
+    lambda t: t[:8],
+    lambda t: t[:8].upper(),
+    lambda t: t[:2],
+    lambda t: t[:1],
+    lambda _: "EUR",
+    lambda _: "DE",
+    lambda _: "en",
+)
+_NUMBERS: tuple[Callable[[str], Any], ...] = (
+    lambda t: 1 + int(t[:8], 16) % 2_000_000_000,
+    lambda t: 1 + int(t[:8], 16) % 32_000,
+    lambda t: 1 + int(t[:8], 16) % 100,
+    lambda t: 1 + int(t[:8], 16) % 5,
+    lambda _: 1,
+    lambda _: 0,
+    lambda t: -1 - int(t[:8], 16) % 32_000,
+    lambda t: int(t[:8], 16) % 100 / 100,
+)
+
+
+def _moment(days: int) -> Callable[[str], Any]:
+    def make(token: str) -> str:
+        shift = timedelta(days=days, seconds=int(token[:5], 16) % 80_000)
+        return (datetime.now(UTC) + shift).replace(microsecond=0).isoformat()
+
+    return make
+
+
+def _date(days: int) -> Callable[[str], Any]:
+    def make(token: str) -> str:
+        return (datetime.now(UTC).date() + timedelta(days + int(token[:4], 16) % 300)).isoformat()
+
+    return make
+
+
+_MOMENTS = tuple(_moment(days) for days in (30, -30, 3, -3, 1000, -10000))
+_DATES = tuple(_date(days) for days in (1, -301, -10000))
+_BY_BASE: dict[str, tuple[Callable[[str], Any], ...]] = {
+    "uuid": (lambda t: str(uuid.UUID(t)),),
+    "bool": (lambda _: True, lambda _: False),
+    "timestamptz": _MOMENTS,
+    "timestamp": _MOMENTS,
+    "date": _DATES,
+    "time": (lambda t: f"{int(t[:4], 16) % 24:02d}:{int(t[4:8], 16) % 60:02d}:00",),
+    "timetz": (lambda t: f"{int(t[:4], 16) % 24:02d}:{int(t[4:8], 16) % 60:02d}:00+00",),
+    "interval": (lambda t: f"{1 + int(t[:4], 16) % 59} minutes",),
+    "json": (lambda t: {"riptide": t[:8]}, lambda _: {}),
+    "jsonb": (lambda t: {"riptide": t[:8]}, lambda _: {}),
+    "bytea": (lambda t: f"\\x{t}",),
+    # Addresses for documentation: RFC 5737, RFC 3849.
+    "inet": (lambda t: f"192.0.2.{int(t[:4], 16) % 256}",),
+    "cidr": (lambda t: f"192.0.2.{int(t[:4], 16) % 256}/32",),
+    "macaddr": (lambda t: f"02:00:5e:{t[:2]}:{t[2:4]}:{t[4:6]}",),
+    "point": (lambda t: f"({int(t[:2], 16)},{int(t[2:4], 16)})",),
+    "tsvector": (lambda t: f"'riptide{t[:8]}'",),
+    "xml": (lambda t: f"<riptide>{t[:8]}</riptide>",),
+}
+_LITERAL = re.compile(r"'((?:[^']|'')*)'|(?<![\w.])(-?\d+(?:\.\d+)?)(?![\w.])")
+
+
+def fresh() -> str:
+    """Give 32 random hexadecimal digits, which a maker turns into a value."""
+    return secrets.token_hex(16)
+
+
+class ColumnValues:
+    """The values that one column takes.
+
+    Attributes:
+        makers: Each gives an acceptable value out of 32 hexadecimal digits; empty where none is
+            known.
+    """
+
+    def __init__(self, makers: tuple[Callable[[str], Any], ...]) -> None:
+        self.makers = makers
+
+    def make(self, *, other_than: object = None) -> Any:
+        """Make a value; where the column has room for it, one that is not ``other_than``."""
+        value = None
+        for maker in self.makers:
+            for _ in range(4):
+                value = maker(fresh())
+                if not _same(value, other_than):
+                    return value
+        return value
+
+    @property
+    def varies(self) -> bool:
+        """Whether there is more than one value."""
+        return len(self.makers) > 1 or any(make(fresh()) != make(fresh()) for make in self.makers)
+
+
+def find_values(connection: Connection[Any], relation: Relation, column: Column) -> ColumnValues:
+    """Find makers whose values the column's type and its own checks accept.
+
+    Checks over several columns are left to the insert itself.
+    """
+    checks = [each.expression for each in relation.checks if each.columns == (column.name,)]
+    makers: list[Callable[[str], Any]] = []
+    for maker in itertools.chain(_candidates(column), _literals(checks, column)):
+        # More than one: a random value may please a check by chance.
+        if _accepts(connection, column, checks, [maker(fresh()) for _ in range(3)]):
+            makers.append(maker)
+            # Two are enough to change a value; one is, if it never gives the same twice.
+            if len(makers) > 1 or maker(fresh()) != maker(fresh()):
+                break
+    return ColumnValues(tuple(makers))
+
+
+def _candidates(column: Column) -> Iterator[Callable[[str], Any]]:
+    if column.labels:
+        yield from (_constant(each) for each in column.labels)
+    elif column.category == "A":
+        if column.base in ("_text", "_varchar"):
+            yield lambda t: [f"riptide-{t[:8]}"]
+        yield _constant([])
+    elif column.base in _BY_BASE:
+        yield from _BY_BASE[column.base]
+    elif column.category == "R":
+        yield _constant("empty")
+    elif column.category == "S" or column.base == "citext":
+        length = re.search(r"\((\d+)\)", column.type)
+        yield from (_TEXTS if not length else (_cut(each, int(length[1])) for each in _TEXTS))
+    elif column.category == "N":
+        yield from _NUMBERS
+
+
+def _literals(checks: list[str], column: Column) -> Iterator[Callable[[str], Any]]:
+    if column.category not in ("S", "N"):
+        return
+    for expression in checks:
+        for text, number in _LITERAL.findall(expression):
+            if column.category == "S" and text:
+                yield _constant(text.replace("''", "'"))
+            elif column.category == "N" and number:
+                yield _constant(float(number) if "." in number else int(number))
+
+
+def _accepts(
+    connection: Connection[Any], column: Column, checks: list[str], values: list[Any]
+) -> bool:
+    import psycopg
+    from psycopg import sql
+
+    # The column itself is a condition too: else the cast to a domain would be left out.
+    conditions = [sql.SQL("{} is not null").format(sql.Identifier(column.name))]
+    conditions += [sql.Composed([sql.SQL(f"coalesce({each}, true)")]) for each in checks]
+    query = sql.SQL("select bool_and({conditions}) from (values {values}) as t ({name})").format(
+        conditions=sql.SQL(" and ").join(conditions),
+        values=sql.SQL(", ").join(
+            sql.SQL("({}::{})").format(sql.Literal(_as_text(each)), sql.SQL(column.type))
+            for each in values
+        ),
+        name=sql.Identifier(column.name),
+    )
+    try:
+        row = connection.execute(query).fetchone()
+    except psycopg.Error:
+        return False
+    return bool(row and row[0])
+
+
+def _as_text(value: Any) -> str:
+    """Write a value as PostgreSQL's input for its type."""
+    if isinstance(value, list):
+        return "{" + ",".join(json.dumps(each) for each in value) + "}"
+    return json.dumps(value) if isinstance(value, dict) else str(value)
+
+
+def _constant(value: Any) -> Callable[[str], Any]:
+    return lambda _: value
+
+
+def _cut(maker: Callable[[str], Any], length: int) -> Callable[[str], Any]:
+    return lambda token: maker(token)[:length]
+
+
+def _same(value: object, other: object) -> bool:
+    return other is not None and (value == other or str(value) == str(other))

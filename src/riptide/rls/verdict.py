@@ -1,0 +1,119 @@
+"""What a reply and its effect come to: pure functions, no request and no database."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from riptide.results import Verdict
+
+ALLOW = "allow"
+DENY = "deny"
+
+
+class Outcome(StrEnum):
+    """How the API or the database answered."""
+
+    DONE = "done"
+    """With success, which for a filtered write may mean that it found no row."""
+    REFUSED = "refused"
+    """A privilege, a policy or a trigger said no."""
+    CONFLICT = "conflict"
+    """A unique or a foreign key said no: PostgreSQL asks the policies first, so they said yes."""
+    INVALID = "invalid"
+    """Another constraint or a type said no."""
+    FAILED = "failed"
+    """No answer to the question: a server error, an unknown table."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reply:
+    """An answer.
+
+    Attributes:
+        outcome: How it ended.
+        rows: How many rows came back, or were touched where that is known; -1 where not.
+        message: The server's words, where it refused.
+    """
+
+    outcome: Outcome
+    rows: int = -1
+    message: str = ""
+
+    def __str__(self) -> str:
+        """Say it in a few words."""
+        if self.outcome is not Outcome.DONE:
+            return f"{self.outcome.value}: {self.message}" if self.message else self.outcome.value
+        if self.rows < 0:
+            return "accepted"
+        return f"{self.rows} row{'' if self.rows == 1 else 's'}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attempt:
+    """Something that was tried, with what came of it.
+
+    Attributes:
+        tried: What was sent, for a person.
+        reply: The answer.
+        effect: What the service role saw change (for a select: what came back that is there);
+            empty for nothing.
+    """
+
+    tried: str
+    reply: Reply
+    effect: str = ""
+
+
+def outcome_of(code: str | None) -> Outcome:
+    """Tell what an error code means.
+
+    Args:
+        code: A SQLSTATE, PostgREST's ``PGRST…``, or the HTTP status where there is neither.
+    """
+    if code in ("42501", "401", "403", "P0001", "PGRST301", "PGRST302"):
+        return Outcome.REFUSED
+    if code in ("23505", "23503"):
+        return Outcome.CONFLICT
+    # 428C9: a column that the database fills alone; 44000: a view's check option.
+    if code and len(code) == 5 and (code[:2] in ("22", "23", "44") or code == "428C9"):
+        return Outcome.INVALID
+    return Outcome.FAILED
+
+
+def judge(
+    expected: str,
+    attempts: list[Attempt],
+    *,
+    proven: bool,
+    otherwise: str = "the service role saw no effect",
+) -> tuple[Verdict, str]:
+    """Give the verdict on a cell and the sentence for what was seen.
+
+    Args:
+        expected: ``allow`` (the one attempt must have an effect) or ``deny`` (none may).
+        attempts: What was tried.
+        proven: Whether somebody who may do it could do the same thing to the same row: a denial
+            means nothing where it would not have worked anyway.
+        otherwise: What is true where nothing had an effect.
+    """
+    if expected == ALLOW:
+        attempt = attempts[-1]
+        if attempt.effect:
+            return Verdict.OK, f"{attempt.reply}; {attempt.effect}"
+        if attempt.reply.outcome in (Outcome.DONE, Outcome.REFUSED):
+            return Verdict.LOCKOUT, f"{attempt.reply}; {otherwise}"
+        return Verdict.ERROR, str(attempt.reply)
+    for attempt in attempts:
+        if attempt.effect:
+            return Verdict.LEAK, f"{attempt.tried}: {attempt.reply}; {attempt.effect}"
+        if attempt.reply.outcome is Outcome.CONFLICT:
+            words = f"the policies let it pass, only a key stopped it ({attempt.reply.message})"
+            return Verdict.LEAK, f"{attempt.tried}: {words}"
+    for attempt in attempts:
+        if attempt.reply.outcome is Outcome.FAILED:
+            return Verdict.ERROR, f"{attempt.tried}: {attempt.reply}"
+    seen = "; ".join(dict.fromkeys(str(each.reply) for each in attempts))
+    if not proven:
+        return Verdict.ERROR, f"{seen}; but nobody else could do it either, so it proves nothing"
+    return Verdict.OK, f"{seen}; {otherwise}"

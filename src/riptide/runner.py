@@ -1,0 +1,190 @@
+"""The one place that runs a command to its end and collects what it prints."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, TypedDict
+
+from riptide.errors import CommandError, ToolNotFoundError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_URL_PASSWORD = re.compile(r"(?<=://)([^\s:/@]*):([^\s@]+)@")
+_KEY = re.compile(r"\b(sb_secret_|eyJ)[A-Za-z0-9_.-]{8,}")
+_PASSWORD_PARAMETER = re.compile(r"(?i)(password=)[^\s&]+")
+
+
+def mask(text: str) -> str:
+    """Give ``text`` with the passwords of URLs, secret keys and JWTs replaced by ``***``."""
+    text = _URL_PASSWORD.sub(r"\1:***@", text)
+    text = _PASSWORD_PARAMETER.sub(r"\1***", text)
+    return _KEY.sub(lambda match: f"{match[1]}***", text)
+
+
+@dataclass(frozen=True)
+class Completed:
+    """A command that ran to its end.
+
+    Attributes:
+        argv: As it was run; may hold secrets, so `mask` it before it is shown.
+        exit_code: 0 for success, negative for a signal.
+        stdout: Decoded as UTF-8, what cannot be decoded replaced.
+        stderr: Likewise.
+        seconds: Wall time.
+    """
+
+    argv: tuple[str, ...]
+    exit_code: int
+    stdout: str
+    stderr: str
+    seconds: float = 0.0
+
+    def check(self, message: str, *, next_step: str | None = None) -> Completed:
+        """Give itself back, or raise.
+
+        Raises:
+            CommandError: It did not exit with 0.
+        """
+        if self.exit_code == 0:
+            return self
+        words = mask((self.stderr.strip() or self.stdout.strip())[-2000:])
+        raise CommandError(
+            message,
+            argv=[mask(each) for each in self.argv],
+            exit_code_of_command=self.exit_code,
+            stdout=mask(self.stdout),
+            stderr=mask(self.stderr),
+            detail="\n".join(f"  {line}" for line in words.splitlines()[-12:]) or None,
+            next_step=next_step,
+        )
+
+
+@dataclass(frozen=True)
+class ServiceUser:
+    """The unprivileged user that PostgreSQL runs as when this process is root."""
+
+    name: str
+    uid: int
+    gid: int
+
+
+class _StepDown(TypedDict, total=False):
+    user: int
+    group: int
+    extra_groups: list[int]
+
+
+def step_down(user: ServiceUser | None) -> _StepDown:
+    """Give the arguments of `subprocess.Popen` that start a child as ``user``."""
+    if user is None:
+        return {}
+    return {"user": user.uid, "group": user.gid, "extra_groups": []}
+
+
+class Runner(Protocol):
+    """Runs a command to its end."""
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        cwd: Path | None = None,
+        env: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+        user: ServiceUser | None = None,
+    ) -> Completed:
+        """Run ``argv`` (never through a shell) and wait for it.
+
+        Args:
+            argv: The program and its arguments.
+            cwd: Where to run it; this process's own folder by default.
+            env: Variables to add to this process's own.
+            timeout: Seconds after which it is ended.
+            user: Whom to run it as, where root has to step down; this process's user by default.
+
+        Raises:
+            ToolNotFoundError: There is no such program, or it cannot be run.
+            CommandError: It did not end in time.
+        """
+        ...
+
+
+class SubprocessRunner:
+    """Runs commands with `subprocess`, without a terminal, in a process group of their own.
+
+    A group of its own, so that Ctrl-C reaches this process alone, which then ends the child and
+    says what state things are in.
+    """
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        cwd: Path | None = None,
+        env: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+        user: ServiceUser | None = None,
+    ) -> Completed:
+        """See `Runner.run`."""
+        began = time.monotonic()
+        name = Path(argv[0]).name
+        try:
+            process = subprocess.Popen(
+                list(argv),
+                cwd=cwd,
+                env={**os.environ, **(env or {})},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                encoding="utf-8",
+                errors="replace",
+                start_new_session=True,
+                **step_down(user),
+            )
+        except FileNotFoundError as error:
+            raise ToolNotFoundError(
+                f"{name} cannot be run: {argv[0]} is not there",
+                state="nothing was started",
+            ) from error
+        except OSError as error:
+            raise ToolNotFoundError(
+                f"{name} cannot be run: {error.strerror or error} ({argv[0]})",
+                state="nothing was started",
+            ) from error
+        try:
+            stdout, stderr = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired as error:
+            _end(process)
+            raise CommandError(
+                f"{name} did not end within {timeout:g} s and was stopped",
+                argv=[mask(each) for each in argv],
+                exit_code_of_command=process.returncode or -signal.SIGTERM,
+            ) from error
+        except BaseException:  # Ctrl-C above all: no child may outlive it
+            _end(process)
+            raise
+        return Completed(tuple(argv), process.returncode, stdout, stderr, time.monotonic() - began)
+
+
+def _end(process: subprocess.Popen[str], grace: float = 5.0) -> None:
+    """End a child and its group: asked first, then by force."""
+    for number in (signal.SIGTERM, getattr(signal, "SIGKILL", signal.SIGTERM)):
+        try:
+            if os.name == "posix":
+                os.killpg(process.pid, number)
+            else:
+                process.terminate()
+        except (ProcessLookupError, PermissionError):
+            pass
+        try:
+            process.communicate(timeout=grace)
+        except subprocess.TimeoutExpired:
+            continue
+        return

@@ -1,0 +1,226 @@
+"""The Docker stack: ``supabase start`` and its siblings, behind the same protocol."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from riptide.cli import Answer, SupabaseCLI, failure
+from riptide.errors import CommandError, StackError, ToolNotFoundError
+from riptide.results import Service, StackStatus
+from riptide.runner import SubprocessRunner
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from riptide.runner import Runner
+    from riptide.settings import Settings
+
+# Seconds within which a Docker daemon has to answer to be taken by `auto`.
+DAEMON_WAIT = 2.0
+
+_NO_DAEMON = ("Cannot connect to the Docker daemon", "docker: command not found")
+_NOT_RUNNING = ("No such container", "StatusDbNotRunningError")
+
+
+def daemon_version(runner: Runner) -> str | None:
+    """Give the version of the Docker daemon that answers, or ``None``."""
+    docker = shutil.which("docker")
+    if docker is None:
+        return None
+    try:
+        answer = runner.run([docker, "info", "--format", "{{.ServerVersion}}"], timeout=DAEMON_WAIT)
+    except (CommandError, ToolNotFoundError):
+        return None
+    version = answer.stdout.strip()
+    return version if answer.exit_code == 0 and version else None
+
+
+class DockerStack:
+    """See `riptide.stack.Stack`."""
+
+    backend = "docker"
+
+    def __init__(
+        self, settings: Settings, *, reason: str = "", runner: Runner | None = None
+    ) -> None:
+        self.settings = settings
+        self.reason = reason
+        self._runner = runner or SubprocessRunner()
+        self._found_cli: SupabaseCLI | None = None
+
+    def start(self, *, progress: Callable[[str], None] | None = None) -> StackStatus:
+        """See `Stack.start`. The first start pulls images, which takes minutes."""
+        began = time.monotonic()
+        self._require_daemon()
+        before = self.status()
+        if before.running:
+            return replace(before, seconds=time.monotonic() - began)
+        cli = self._cli(progress)
+        if before.services.get(Service.DATABASE.value):
+            # The CLI takes a stack without its gateway for a running one and mends nothing.
+            self._run(cli, cli.stop_argv(), "the half-started stack could not be stopped")
+        if progress is not None:
+            progress("supabase start (the first time pulls images)")
+        answer = self._run(cli, cli.start_argv(), "supabase start failed")
+        status = self._from(answer.data)
+        if not status.running:
+            status = self.status()
+        return replace(status, started=True, seconds=time.monotonic() - began)
+
+    def stop(self, *, delete_data: bool = False) -> StackStatus:
+        """See `Stack.stop`."""
+        began = time.monotonic()
+        cli = self._cli()
+        self._run(cli, cli.stop_argv(delete_data=delete_data), "supabase stop failed")
+        return replace(self._from({}), seconds=time.monotonic() - began)
+
+    def status(self) -> StackStatus:
+        """See `Stack.status`."""
+        cli = self._cli()
+        answer = cli.run(cli.status_argv())
+        if answer.ok:
+            return self._from(answer.data)
+        words = f"{answer.error_code} {answer.error_message}"
+        if any(each in words for each in _NOT_RUNNING):
+            return self._from({})
+        raise self._error(answer, "supabase status failed")
+
+    def reset(self, *, progress: Callable[[str], None] | None = None) -> StackStatus:
+        """See `Stack.reset`: stops, deletes the volumes, starts."""
+        began = time.monotonic()
+        self.stop(delete_data=True)
+        return replace(self.start(progress=progress), seconds=time.monotonic() - began)
+
+    def reset_database(self, *, seed: bool, progress: Callable[[str], None] | None = None) -> None:
+        """Empty the database and replay the migrations: ``supabase db reset``.
+
+        Raises:
+            StackError: The stack does not run.
+            CommandError: The CLI failed.
+        """
+        cli = self._cli(progress)
+        if progress is not None:
+            progress("supabase db reset")
+        self._run(cli, cli.reset_argv(seed=seed), "supabase db reset failed")
+
+    def logs(self, *, follow: bool = False) -> Iterator[str]:
+        """See `Stack.logs`. Read from the project's containers by ``docker logs``."""
+        docker = shutil.which("docker") or "docker"
+        label = f"label=com.supabase.cli.project={self.settings.config.project_id}"
+        listed = self._runner.run(
+            [docker, "ps", "--all", "--filter", label, "--format", "{{.Names}}"]
+        ).check("the stack's containers could not be listed")
+        names = listed.stdout.split()
+        if not names:
+            raise StackError("there are no logs: no container of this project")
+        if not follow:
+            for name in names:
+                answer = self._runner.run([docker, "logs", "--tail", "200", name])
+                for line in (answer.stdout + answer.stderr).splitlines():
+                    yield f"{name} │ {line}"
+            return
+        yield from _follow([docker, "logs", "--follow", "--tail", "20"], names)
+
+    def preview(self, action: str) -> list[str]:
+        """Say which commands ``start``, ``stop`` or ``reset`` would run, without running any."""
+        words = {
+            "start": ["supabase start"],
+            "stop": ["supabase stop"],
+            "reset": ["supabase stop --no-backup", "supabase start"],
+        }
+        return words[action]
+
+    def _cli(self, progress: Callable[[str], None] | None = None) -> SupabaseCLI:
+        if self._found_cli is None:
+            from riptide.toolchain import find_cli
+
+            binary = find_cli(self.settings, runner=self._runner, progress=progress)
+            self._found_cli = SupabaseCLI(binary, self.settings, self._runner)
+        return self._found_cli
+
+    def _require_daemon(self) -> None:
+        if daemon_version(self._runner) is None:
+            raise StackError(
+                "Docker was asked for, and no Docker daemon answers",
+                state="nothing was started",
+                next_step="start Docker, or `inv stack.start --backend embedded`, which needs none",
+            )
+
+    def _run(self, cli: SupabaseCLI, argv: list[str], what: str) -> Answer:
+        answer = cli.run(argv)
+        if not answer.ok:
+            raise self._error(answer, what)
+        return answer
+
+    def _error(self, answer: Answer, what: str) -> Exception:
+        if any(each in answer.error_message for each in _NO_DAEMON):
+            return StackError(
+                "Docker was asked for, and no Docker daemon answers",
+                state="nothing was started",
+                next_step="start Docker, or use `--backend embedded`, which needs none",
+            )
+        if answer.error_code == "ContainerStartError":
+            return StackError(
+                f"{what}: {answer.error_message.splitlines()[0]}",
+                state="the CLI has removed what it had started",
+                next_step="free the port, or set SUPABASE_API_PORT or SUPABASE_DB_PORT",
+            )
+        return failure(answer, what)
+
+    def _from(self, data: dict[str, Any]) -> StackStatus:
+        config = self.settings.config
+        # With Auth or the gateway dead the CLI still exits 0, but leaves their keys out.
+        database, api = "DB_URL" in data, "API_URL" in data and "PUBLISHABLE_KEY" in data
+        return StackStatus(
+            backend=self.backend,
+            reason=self.reason,
+            running=database and api,
+            api_url=data.get("API_URL", f"http://127.0.0.1:{config.api_port}"),
+            db_url=data.get("DB_URL", self.settings.local_db_url),
+            services={Service.DATABASE.value: database, Service.API.value: api},
+            publishable_key=data.get("PUBLISHABLE_KEY", ""),
+            secret_key=data.get("SECRET_KEY", ""),
+            anon_key=data.get("ANON_KEY", ""),
+            service_role_key=data.get("SERVICE_ROLE_KEY", ""),
+            jwt_secret=data.get("JWT_SECRET", ""),
+        )
+
+
+def _follow(argv: list[str], names: list[str]) -> Iterator[str]:
+    """Give the lines of several ``docker logs --follow`` as they come."""
+    import queue
+    import threading
+
+    lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+    processes = [
+        subprocess.Popen(
+            [*argv, name],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            errors="replace",
+        )
+        for name in names
+    ]
+
+    def read(name: str, process: subprocess.Popen[str]) -> None:
+        for line in process.stdout or ():
+            lines.put(f"{name} │ {line.rstrip()}")
+
+    for name, process in zip(names, processes, strict=True):
+        threading.Thread(target=read, args=(name, process), daemon=True).start()
+    try:
+        while any(process.poll() is None for process in processes) or not lines.empty():
+            try:
+                yield lines.get(timeout=0.2)
+            except queue.Empty:
+                continue
+    finally:
+        for process in processes:
+            process.terminate()
+            process.wait()

@@ -1,0 +1,125 @@
+// The API of the embedded stack: @supabase/lite's PostgREST and GoTrue on a real PostgreSQL 17, with what lite 0.10
+// lacks of Supabase put right, behind the routes and key checks of Supabase's own gateway.
+//
+//   node gateway.mjs <run_dir>             serve what <run_dir>/gateway.json says, until SIGTERM
+//   node gateway.mjs <run_dir> --migrate   make the tables of schema auth, and end
+//
+// Exit codes: 0 done, 1 failed, 2 used wrongly. One line a request goes to stdout, errors to stderr; neither ever
+// holds a key, a token, a password or an email.
+import { createServer } from "node:http";
+import { ConfigError, readConfig } from "./gateway_config.mjs";
+
+const DATABASE_WAIT_MS = 30_000;
+const DATABASE_POLL_MS = 20;
+
+function die(code, message) {
+  process.stderr.write(`gateway: ${message}\n`);
+  process.exit(code);
+}
+
+const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** The same connection attempt again and again: PostgreSQL may still be starting. */
+async function waitForDatabase(database, { host, port }) {
+  const deadline = performance.now() + DATABASE_WAIT_MS;
+  for (;;) {
+    try {
+      return await database.ping();
+    } catch (error) {
+      if (/^28/.test(error.code ?? "")) throw new Error(`PostgreSQL at ${host}:${port} refused the login (${error.code})`);
+      if (performance.now() > deadline) throw new Error(`PostgreSQL at ${host}:${port} did not answer within ${DATABASE_WAIT_MS / 1000} s`);
+      await sleep(DATABASE_POLL_MS);
+    }
+  }
+}
+
+async function openDatabase(config) {
+  const [{ Database }, { ensureAuthSchema }] = await Promise.all([
+    import("./gateway_database.mjs"),
+    import("./gateway_schema.mjs"),
+  ]);
+  const database = new Database(config);
+  await waitForDatabase(database, config.db);
+  return { database, ensureAuthSchema: () => ensureAuthSchema(database.auth.driver) };
+}
+
+async function migrate(config) {
+  const { database, ensureAuthSchema } = await openDatabase(config);
+  await ensureAuthSchema();
+  await database.close();
+}
+
+/** lite reports by console.error, with PostgreSQL's text and so with a client's values in it. */
+async function muteConsole() {
+  const { describe } = await import("./gateway_http.mjs");
+  const write = (...values) => {
+    // A plain object is an error the client was told of (gateway_postgrest.mjs), and so is a table that is not there.
+    const said = values.filter((value) => typeof value === "string" || (value instanceof Error && !value.relation));
+    if (said.length > 0) process.stderr.write(`${said.map(describe).join(" ")}\n`);
+  };
+  Object.assign(console, { error: write, warn: write, log() {}, info() {}, debug() {} });
+}
+
+async function serve(config) {
+  const state = { database: null };
+  let listener = null;
+  const health = () => ({ status: "starting", instance: config.instance, pid: process.pid });
+  const server = createServer((incoming, outgoing) => {
+    if (listener) return listener(incoming, outgoing);
+    outgoing.writeHead(503, { "content-type": "application/json" }).end(JSON.stringify(health()));
+  });
+  // Listening comes first: a taken port is known at once, and a client that polls gets an answer, not a refusal.
+  server.on("error", (error) => {
+    const taken = error.code === "EADDRINUSE" ? "the port is taken" : error.code;
+    die(1, `cannot listen on ${config.host}:${config.api_port}: ${taken}`);
+  });
+  server.listen(config.api_port, config.host);
+  server.keepAliveTimeout = 65_000; // longer than clients keep an idle connection, so that they close it first
+
+  let stopping = false;
+  const stop = async () => {
+    if (stopping) return;
+    stopping = true;
+    server.close();
+    server.closeAllConnections();
+    await Promise.race([state.database?.close(), sleep(500)]);
+    process.exit(0);
+  };
+  process.on("SIGTERM", stop);
+  process.on("SIGINT", stop);
+
+  const [{ createRoutes }, { getRequestListener }, { logError, logRequest }] = await Promise.all([
+    import("./gateway_routes.mjs"),
+    import("@hono/node-server"),
+    import("./gateway_http.mjs"),
+    muteConsole(),
+  ]);
+  // postgres.js rejects promises nobody waits for when a connection dies; the request that was hit has its own answer.
+  process.on("unhandledRejection", (error) => logError("unhandled", error));
+  process.on("uncaughtException", (error) => logError("uncaught", error));
+
+  const { database, ensureAuthSchema } = await openDatabase(config);
+  state.database = database;
+  await Promise.all([ensureAuthSchema(), database.current()]);
+  const handle = getRequestListener(createRoutes(config, database), { overrideGlobalObjects: false });
+  listener = (incoming, outgoing) => {
+    const started = performance.now();
+    if (incoming.url !== "/_riptide/health") outgoing.once("close", () => logRequest(incoming, outgoing, started));
+    return handle(incoming, outgoing);
+  };
+  database.loadRest();
+}
+
+const [runDir, flag, ...rest] = process.argv.slice(2);
+if (!runDir || rest.length > 0 || (flag !== undefined && flag !== "--migrate")) {
+  die(2, "usage: node gateway.mjs <run_dir> [--migrate]");
+}
+try {
+  const config = readConfig(runDir);
+  if (flag === "--migrate") await migrate(config);
+  else await serve(config);
+} catch (error) {
+  if (error instanceof ConfigError) die(2, error.message);
+  const { describe } = await import("./gateway_http.mjs");
+  die(1, error.severity ? describe(error) : error.message);
+}

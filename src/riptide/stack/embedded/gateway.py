@@ -1,0 +1,226 @@
+"""The embedded API: the Node process that serves REST and Auth with @supabase/lite."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import os
+import shutil
+import time
+from dataclasses import asdict, dataclass
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from riptide.errors import StackError
+from riptide.stack.process import HOST, end, find, find_all, spawn, wait_until
+
+if TYPE_CHECKING:
+    import psutil
+
+    from riptide.project_config import ProjectConfig
+    from riptide.runner import Runner
+    from riptide.toolchain import Toolchain
+
+# The well-known expiry and issuer of a local stack's legacy keys, so that they come out the same.
+_LEGACY_CLAIMS = {"iss": "supabase-demo", "exp": 1983812996}
+
+
+def legacy_key(role: str, jwt_secret: str) -> str:
+    """Give the JWT that was a project's key before the opaque ones (HS256, as the CLI makes it).
+
+    Args:
+        role: ``anon`` or ``service_role``.
+        jwt_secret: What signs it.
+    """
+
+    def part(data: bytes) -> str:
+        return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+    def text(data: dict[str, Any]) -> bytes:
+        return json.dumps(data, separators=(",", ":")).encode()
+
+    claims = {"iss": _LEGACY_CLAIMS["iss"], "role": role, "exp": _LEGACY_CLAIMS["exp"]}
+    head = f"{part(text({'alg': 'HS256', 'typ': 'JWT'}))}.{part(text(claims))}"
+    return f"{head}.{part(hmac.digest(jwt_secret.encode(), head.encode(), 'sha256'))}"
+
+
+def source_files() -> list[tuple[str, bytes]]:
+    """Give the gateway's own files as they stand in the package: name and content."""
+    folder = resources.files("riptide.stack.embedded")
+    return sorted(
+        (each.name, each.read_bytes())
+        for each in folder.iterdir()
+        if each.name.startswith("gateway") and each.name.endswith(".mjs")
+    )
+
+
+def place(toolchain: Toolchain) -> Path:
+    """Put the gateway where Node finds the toolchain's packages; give its main file.
+
+    Node looks for a package from the importing file's folder upwards, so the files go into a
+    folder below the toolchain's, named by their content: a newer version never changes an older
+    one's files while that one runs.
+    """
+    files = source_files()
+    digest = hashlib.sha256(b"\0".join(content for _, content in files)).hexdigest()[:12]
+    folder = toolchain.root / f"gateway-{digest}"
+    if not folder.is_dir():
+        staging = toolchain.root / f"gateway-{digest}.{os.getpid()}.tmp"
+        staging.mkdir(exist_ok=True)
+        for name, content in files:
+            (staging / name).write_bytes(content)
+        try:
+            staging.rename(folder)
+        except OSError:  # another process was quicker
+            shutil.rmtree(staging, ignore_errors=True)
+    return folder / "gateway.mjs"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gateway:
+    """The API in front of a cluster.
+
+    Attributes:
+        run_dir: Where its configuration and log are; its mark on the command line.
+        config: The project's; ports and Auth settings come from it.
+        instance: What tells this stack from any other.
+    """
+
+    run_dir: Path
+    config: ProjectConfig
+    instance: str
+
+    @property
+    def log(self) -> Path:
+        """Its log."""
+        return self.run_dir / "gateway.log"
+
+    def argv(self, toolchain: Toolchain) -> list[str]:
+        """Give the command that starts it."""
+        return [str(toolchain.node.executable), str(place(toolchain)), str(self.run_dir)]
+
+    def write_config(self) -> None:
+        """Write the file that it reads at its start (0600: keys are in it)."""
+        auth = asdict(self.config.auth)
+        body = {
+            "instance": self.instance,
+            "host": HOST,
+            "api_port": self.config.api_port,
+            "db": {
+                "host": HOST,
+                "port": self.config.db_port,
+                "database": "postgres",
+                "password": "postgres",
+            },
+            "jwt_secret": auth.pop("jwt_secret"),
+            "publishable_key": auth.pop("publishable_key"),
+            "secret_key": auth.pop("secret_key"),
+            "anon_key": legacy_key("anon", self.config.auth.jwt_secret),
+            "service_role_key": legacy_key("service_role", self.config.auth.jwt_secret),
+            "api": {
+                "schemas": self.config.schemas,
+                "extra_search_path": self.config.extra_search_path,
+                "max_rows": self.config.max_rows,
+            },
+            "auth": {
+                **{key: value for key, value in auth.items() if not key.startswith("email_")},
+                "email": {
+                    key.removeprefix("email_"): value
+                    for key, value in auth.items()
+                    if key.startswith("email_")
+                },
+            },
+        }
+        write_private(self.run_dir / "gateway.json", json.dumps(body, indent=2))
+
+    def migrate(self, toolchain: Toolchain, runner: Runner) -> None:
+        """Bring the auth schema of a new cluster up to date; the server must run.
+
+        Raises:
+            CommandError: It could not.
+        """
+        self.write_config()
+        runner.run([*self.argv(toolchain), "--migrate"], cwd=self.run_dir, timeout=60).check(
+            "the auth schema could not be made"
+        )
+
+    def spawn(self, toolchain: Toolchain) -> int:
+        """Start it; give its pid. It waits for the database by itself."""
+        self.write_config()
+        return spawn(self.argv(toolchain), log=self.log, cwd=self.run_dir)
+
+    def wait_ready(self, pid: int, timeout: float = 30.0) -> None:
+        """Wait until it answers.
+
+        Raises:
+            StackError: It ended or did not answer in time; with what it said.
+        """
+        deadline = time.monotonic() + timeout
+        while not self.healthy():
+            if find(pid) is None:
+                raise StackError(
+                    "the API gateway ended while it started",
+                    detail=self._last_words(),
+                    state="the stack is stopped; the data is as it was",
+                    next_step="inv stack.logs",
+                )
+            if not wait_until(deadline):
+                raise StackError(
+                    f"the API gateway did not get ready within {timeout:g} s",
+                    detail=self._last_words(),
+                    state="the stack is stopped again; the data is as it was",
+                    next_step="inv stack.logs",
+                )
+
+    def healthy(self) -> bool:
+        """Whether this very stack's gateway answers and is ready."""
+        from http.client import HTTPConnection, HTTPException
+
+        connection = HTTPConnection(HOST, self.config.api_port, timeout=2)
+        try:
+            connection.request("GET", "/_riptide/health")
+            response = connection.getresponse()
+            body = response.read()
+            return response.status == 200 and json.loads(body).get("instance") == self.instance
+        except (OSError, HTTPException, ValueError):
+            return False
+        finally:
+            connection.close()
+
+    def find(self, pid: int | None) -> psutil.Process | None:
+        """Give its process if it is the one that ``pid`` was."""
+        return find(pid, str(self.run_dir))
+
+    def stop(self, pid: int | None) -> None:
+        """End it, and any that a start which was killed had left behind."""
+        process = self.find(pid)
+        for each in [process] if process is not None else find_gateways(self.run_dir):
+            end(each, grace=5.0)
+
+    def _last_words(self) -> str | None:
+        try:
+            text = self.log.read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return None
+        return "\n".join(f"  {line}" for line in text.splitlines()[-6:]) or None
+
+
+def find_gateways(run_dir: Path) -> list[psutil.Process]:
+    """Give the gateways that work for ``run_dir``, whoever started them."""
+    return [
+        each
+        for each in find_all(str(run_dir))
+        if any(Path(argument).name == "gateway.mjs" for argument in each.cmdline())
+    ]
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only this user may read, whole or not at all."""
+    staging = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    descriptor = os.open(staging, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+    staging.replace(path)

@@ -1,0 +1,237 @@
+"""Processes that outlive this one: starting them, knowing them again, ending them.
+
+A pid alone proves nothing (it may have been given to another program since). So a process is
+taken for ours only when its command line carries the folder that it works for, and nothing else
+is ever signalled.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from riptide._access import can_traverse
+from riptide.errors import ConfigError, StackError
+from riptide.runner import ServiceUser, step_down
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import psutil
+
+HOST = "127.0.0.1"
+
+# Children of this very process, kept so that a dead one is reaped and does not stay a zombie.
+_children: dict[int, subprocess.Popen[bytes]] = {}
+
+
+def spawn(
+    argv: Sequence[str],
+    *,
+    log: Path,
+    cwd: Path,
+    env: Mapping[str, str] | None = None,
+    user: ServiceUser | None = None,
+) -> int:
+    """Start a process that goes on when this one ends; give its pid.
+
+    Args:
+        argv: The program and its arguments.
+        log: Where its output is appended. A file, because a pipe that nobody reads would one day
+            block the process.
+        cwd: Where it runs.
+        env: Variables to add to this process's own.
+        user: Whom it runs as, where root has to step down.
+
+    Raises:
+        StackError: It could not be started.
+    """
+    detached = 0
+    if sys.platform == "win32":
+        detached = subprocess.DETACHED_PROCESS | subprocess.CREATE_NEW_PROCESS_GROUP
+    try:
+        with log.open("ab") as output:
+            process = subprocess.Popen(
+                list(argv),
+                cwd=cwd,
+                env={**os.environ, **(env or {})},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                creationflags=detached,
+                **step_down(user),
+            )
+    except OSError as error:
+        raise StackError(
+            f"{Path(argv[0]).name} could not be started: {error.strerror or error}",
+            state="what was started before it is stopped again",
+        ) from error
+    _children[process.pid] = process
+    return process.pid
+
+
+def find(pid: int | None, *marks: str) -> psutil.Process | None:
+    """Give the process if it lives and its command line has every one of ``marks`` as an argument.
+
+    Args:
+        pid: Its number, or ``None`` where none is known.
+        marks: Whole arguments, such as the folder that it works for.
+    """
+    import psutil
+
+    if pid is None:
+        return None
+    if (child := _children.get(pid)) is not None and child.poll() is not None:
+        del _children[pid]
+        return None
+    try:
+        process = psutil.Process(pid)
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return None
+        command_line = process.cmdline()
+    except psutil.Error:
+        return None
+    return process if all(mark in command_line for mark in marks) else None
+
+
+def find_all(*marks: str) -> list[psutil.Process]:
+    """Give every process whose command line has all of ``marks``: orphans of a killed start."""
+    import psutil
+
+    return [
+        process
+        for pid in psutil.pids()
+        if pid != os.getpid() and (process := find(pid, *marks)) is not None
+    ]
+
+
+def end(process: psutil.Process, *, first: int = signal.SIGTERM, grace: float = 10.0) -> None:
+    """End a process that `find` gave: asked first, after ``grace`` seconds by force."""
+    import psutil
+
+    child = _children.pop(process.pid, None)
+    try:
+        process.send_signal(first)
+        try:
+            _wait(process, child, grace)
+        except (psutil.TimeoutExpired, subprocess.TimeoutExpired):
+            process.kill()
+            _wait(process, child, 5.0)
+    except psutil.NoSuchProcess:
+        if child is not None:
+            child.poll()
+
+
+def _wait(process: psutil.Process, child: subprocess.Popen[bytes] | None, seconds: float) -> None:
+    if child is not None:
+        child.wait(seconds)
+    else:
+        process.wait(seconds)
+
+
+def port_is_free(port: int) -> bool:
+    """Whether nothing listens on ``port`` of 127.0.0.1 and one could listen there."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        if os.name == "posix":  # on Windows this option would let two listen on one port
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
+
+
+def port_owner(port: int) -> str:
+    """Say for a person what listens on ``port``."""
+    import psutil
+
+    try:
+        connections = psutil.net_connections(kind="tcp")
+    except psutil.AccessDenied:  # macOS tells it to root only
+        return "another program"
+    for each in connections:
+        if each.status == psutil.CONN_LISTEN and each.laddr and each.laddr.port == port:
+            if each.pid is None:
+                return "another user's program"
+            try:
+                return f"{psutil.Process(each.pid).name()} (pid {each.pid})"
+            except psutil.Error:
+                return f"pid {each.pid}"
+    return "another program"
+
+
+def require_free_port(port: int, variable: str) -> None:
+    """Refuse a port that is taken.
+
+    Raises:
+        StackError: It is taken; with what takes it.
+    """
+    if port_is_free(port):
+        return
+    if port < 1024 and os.name == "posix" and os.geteuid() != 0:
+        raise StackError(
+            f"port {port} is only for root",
+            state="nothing was started",
+            next_step=f"set {variable} to a port from 1024 on",
+        )
+    raise StackError(
+        f"port {port} is taken by {port_owner(port)}",
+        state="nothing was started",
+        next_step=f"stop it, or set {variable} to a free port",
+    )
+
+
+def wait_until(condition: float, interval: float = 0.01) -> bool:
+    """Sleep ``interval`` seconds unless the monotonic time ``condition`` has passed."""
+    if time.monotonic() >= condition:
+        return False
+    time.sleep(interval)
+    return True
+
+
+def service_user(wanted: str | None = None) -> ServiceUser | None:
+    """Choose whom PostgreSQL runs as; ``None`` where this process is not root.
+
+    PostgreSQL refuses to run as root
+    (https://www.postgresql.org/docs/17/app-postgres.html). In this order: ``wanted``
+    (``RIPTIDE_RUN_AS``), the user that called sudo, ``postgres``, ``nobody``.
+
+    Raises:
+        ConfigError: ``wanted`` does not exist or is root itself.
+        StackError: None of them exists.
+    """
+    if os.name != "posix" or os.geteuid() != 0:
+        return None
+    import pwd
+
+    for name in filter(None, (wanted, os.environ.get("SUDO_USER"), "postgres", "nobody")):
+        try:
+            entry = pwd.getpwnam(name)
+        except KeyError:
+            if name == wanted:
+                raise ConfigError(f"RIPTIDE_RUN_AS: there is no user {name!r}") from None
+            continue
+        if entry.pw_uid != 0:
+            return ServiceUser(entry.pw_name, entry.pw_uid, entry.pw_gid)
+        if name == wanted:
+            raise ConfigError(
+                "RIPTIDE_RUN_AS is root, and PostgreSQL refuses to run as root",
+                next_step="set it to an ordinary user, or unset it",
+            )
+    raise StackError(
+        "PostgreSQL refuses to run as root, and there is no other user to run it as",
+        state="nothing was started",
+        next_step="useradd --system riptide, and set RIPTIDE_RUN_AS=riptide",
+    )
+
+
+def reachable_by(path: Path, user: ServiceUser | None) -> bool:
+    """Whether ``user`` can get to ``path`` (``None`` stands for this process's own)."""
+    return user is None or can_traverse(path, user.uid, [user.gid])

@@ -1,0 +1,23 @@
+"""The Invoke tasks: one module a collection; each parses, calls one API function and prints.
+
+A project's own ``tasks.py`` needs three lines::
+
+    from riptide.tasks import namespace
+
+    ns = namespace()
+"""
+
+from __future__ import annotations
+
+from invoke.collection import Collection
+
+
+def namespace() -> Collection:
+    """Give the collection with every task of RipTide, for a project's ``tasks.py``."""
+    from riptide.tasks import migrate, rls, stack, top
+
+    # `inv migrate.dry-run` or `migrate.dry_run`? Names stay as they are written.
+    root = Collection(top.up, top.down, top.test)
+    for module in (migrate, stack, rls):
+        root.add_collection(Collection.from_module(module))
+    return root

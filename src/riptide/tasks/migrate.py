@@ -1,0 +1,222 @@
+"""``inv migrate.*``: migrations, pushed by the Supabase CLI and taken back without losing the rest.
+
+With no name after it, ``inv migrate`` is ``inv migrate.status``.
+"""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from invoke.exceptions import Exit
+
+from riptide.runner import mask
+from riptide.tasks._task import (
+    BACKEND_HELP,
+    JSON_HELP,
+    TARGET_HELP,
+    YES_HELP,
+    confirm,
+    is_dry,
+    settings_for,
+    task,
+)
+
+if TYPE_CHECKING:
+    from invoke.context import Context
+
+    from riptide.cli import SupabaseCLI
+    from riptide.settings import Settings
+
+
+def _preview_cli(settings: Settings) -> SupabaseCLI:
+    """Give a CLI whose command lines are only looked at."""
+    from riptide.cli import SupabaseCLI
+    from riptide.runner import SubprocessRunner
+
+    return SupabaseCLI(Path("supabase"), settings, SubprocessRunner())
+
+
+def _command(argv: list[str]) -> str:
+    return shlex.join(mask(each) for each in argv)
+
+
+@task(help={"json": JSON_HELP})
+def init(c: Context, json: bool = False) -> None:
+    """Make this folder a Supabase project: config.toml, migrations, rollbacks."""
+    from riptide import render
+
+    if is_dry(c):
+        render.lines(["supabase init", "mkdir supabase/migrations supabase/rollbacks"])
+        return
+    from riptide.migrations.init import initialize_supabase
+
+    with render.progress() as progress:
+        made = initialize_supabase(progress=progress)
+    if json:
+        render.as_json(made)
+    else:
+        render.initialized(made, lambda path: str(path.relative_to(made.root)))
+
+
+@task("name", help={"name": "letters, digits, underscores: create_teams", "json": JSON_HELP})
+def new(c: Context, name: str, json: bool = False) -> None:
+    """Write a migration and its rollback twin from a commented template."""
+    from riptide import render
+    from riptide.migrations.files import check_name, create_migration
+
+    settings = settings_for()
+    if is_dry(c):
+        check_name(name)
+        folders = (settings.migrations_dir, settings.rollbacks_dir)
+        render.lines([f"write {settings.relative(each)}/<now>_{name}.sql" for each in folders])
+        return
+    made = create_migration(name, settings=settings)
+    if json:
+        render.as_json(made)
+    else:
+        render.new_migration(made, settings.relative)
+
+
+@task(
+    default=True,
+    aliases=("list",),
+    help={
+        "check": "exit with 3 when anything is pending or does not match",
+        "target": TARGET_HELP,
+        "json": JSON_HELP,
+    },
+)
+def status(c: Context, check: bool = False, target: str = "", json: bool = False) -> None:  # noqa: ARG001
+    """Show each migration: applied, pending, out of order, or missing here."""
+    from riptide import render
+    from riptide.migrations.history import list_migrations
+    from riptide.results import MigrationState
+
+    found = list_migrations(settings=settings_for(target=target))
+    if json:
+        render.as_json(found)
+    else:
+        render.migration_list(found)
+    if check and len(found.in_state(MigrationState.APPLIED)) != len(found.migrations):
+        raise Exit(code=3)
+
+
+@task(
+    help={
+        "dry_run": "say what would be applied, apply nothing",
+        "include_all": "apply files too that are older than the newest applied one",
+        "include_seed": "run the seed files of config.toml afterwards",
+        "yes": "do not ask before a database that is not local is changed",
+        "target": TARGET_HELP,
+        "json": JSON_HELP,
+    }
+)
+def push(
+    c: Context,
+    dry_run: bool = False,
+    include_all: bool = False,
+    include_seed: bool = False,
+    yes: bool = False,
+    target: str = "",
+    json: bool = False,
+) -> None:
+    """Apply what is pending, with `supabase db push`."""
+    from riptide import render
+    from riptide.migrations.push import apply_migrations, require_local_stack
+
+    settings = settings_for(target=target)
+    if is_dry(c):
+        argv = _preview_cli(settings).push_argv(
+            dry_run=dry_run, include_all=include_all, include_seed=include_seed
+        )
+        render.lines([_command(argv)])
+        return
+    require_local_stack(settings)
+    if not settings.target.is_local and not dry_run:
+        confirm(f"Push the pending migrations to {settings.target.name}?", yes=yes)
+    with render.progress() as progress:
+        result = apply_migrations(
+            settings=settings,
+            dry_run=dry_run,
+            include_all=include_all,
+            include_seed=include_seed,
+            progress=progress,
+        )
+    if json:
+        render.as_json(result)
+    else:
+        render.push(result)
+
+
+@task(
+    help={
+        "no_seed": "leave the seed out",
+        "yes": YES_HELP,
+        "backend": BACKEND_HELP,
+        "json": JSON_HELP,
+    }
+)
+def reset(
+    c: Context, no_seed: bool = False, yes: bool = False, backend: str = "", json: bool = False
+) -> None:
+    """Empty the local database, replay every migration, run the seed. Asks first."""
+    from riptide import render
+    from riptide.migrations.reset import reset_database
+    from riptide.stack import open_stack
+
+    settings = settings_for(backend=backend)
+    seed = False if no_seed else None
+    if is_dry(c):
+        stack = open_stack(settings)
+        cli = _preview_cli(settings)
+        if stack.backend == "docker":
+            steps = [_command(cli.reset_argv(seed=not no_seed))]
+        else:
+            argv = cli.push_argv(include_seed=settings.config.seed_enabled and not no_seed)
+            steps = [*stack.preview("reset"), _command(argv)]
+        render.lines(steps)
+        return
+    confirm(f"Delete every row, user and table of {settings.target.name}?", yes=yes)
+    with render.progress() as progress:
+        result = reset_database(settings=settings, seed=seed, progress=progress)
+    if json:
+        render.as_json(result)
+    else:
+        render.reset(result)
+
+
+@task(
+    help={
+        "steps": "how many migrations to take back, newest first (default 1)",
+        "dry_run": "say what would be taken back, change nothing",
+        "yes": "do not ask before a database that is not local is changed",
+        "target": TARGET_HELP,
+        "json": JSON_HELP,
+    }
+)
+def rollback(
+    c: Context,
+    steps: int = 1,
+    dry_run: bool = False,
+    yes: bool = False,
+    target: str = "",
+    json: bool = False,
+) -> None:
+    """Take the last migration back with its twin from supabase/rollbacks."""
+    from riptide import render
+    from riptide.migrations.rollback import rollback_migrations
+
+    settings = settings_for(target=target)
+    dry_run = dry_run or is_dry(c)
+    if not settings.target.is_local and not dry_run:
+        confirm(f"Take {steps} migration(s) of {settings.target.name} back?", yes=yes)
+    with render.progress() as progress:
+        result = rollback_migrations(
+            settings=settings, steps=steps, dry_run=dry_run, progress=progress
+        )
+    if json:
+        render.as_json(result)
+    else:
+        render.rollback(result)

@@ -1,0 +1,123 @@
+"""``inv stack.*``: the local Supabase, in Docker or embedded."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from riptide.errors import StackError
+from riptide.tasks._task import (
+    BACKEND_HELP,
+    JSON_HELP,
+    YES_HELP,
+    confirm,
+    is_dry,
+    settings_for,
+    task,
+)
+
+if TYPE_CHECKING:
+    from invoke.context import Context
+
+
+@task(help={"backend": BACKEND_HELP, "json": JSON_HELP})
+def start(c: Context, backend: str = "", json: bool = False) -> None:
+    """Start the local stack; does nothing where it runs already."""
+    from riptide import render
+    from riptide.stack import open_stack
+
+    stack = open_stack(settings_for(backend=backend))
+    if is_dry(c):
+        render.lines(stack.preview("start"))
+        return
+    with render.progress() as progress:
+        status = stack.start(progress=progress)
+    if json:
+        render.as_json(status)
+    else:
+        render.stack(status, verb="started" if status.started else "ran already, seen")
+
+
+@task(
+    help={
+        "delete_data": "delete the database's data too (asks first)",
+        "yes": YES_HELP,
+        "backend": BACKEND_HELP,
+        "json": JSON_HELP,
+    }
+)
+def stop(
+    c: Context,
+    delete_data: bool = False,
+    yes: bool = False,
+    backend: str = "",
+    json: bool = False,
+) -> None:
+    """Stop the local stack and keep its data."""
+    from riptide import render
+    from riptide.stack import open_stack
+
+    settings = settings_for(backend=backend)
+    stack = open_stack(settings)
+    if is_dry(c):
+        render.lines(stack.preview("stop"))
+        return
+    if delete_data:
+        confirm(f"Delete all data of {settings.target.name}?", yes=yes)
+    status = stack.stop(delete_data=delete_data)
+    if json:
+        render.as_json(status)
+    else:
+        render.stack(status, verb="stopped")
+
+
+@task(
+    default=True,
+    help={
+        "env": 'print SUPABASE_URL="…" and the keys as lines for a shell or a .env file',
+        "backend": BACKEND_HELP,
+        "json": JSON_HELP + " (without the keys)",
+    },
+)
+def status(c: Context, env: bool = False, backend: str = "", json: bool = False) -> None:  # noqa: ARG001
+    """Show whether the local stack runs, and where."""
+    from riptide import render
+    from riptide.stack import open_stack
+
+    found = open_stack(settings_for(backend=backend)).status()
+    if json:
+        render.as_json(found)
+    elif env:
+        if not found.running:
+            raise StackError("the local stack is not running", next_step="inv stack.start")
+        render.environment(found.to_env())
+    else:
+        render.stack(found)
+
+
+@task(help={"yes": YES_HELP, "backend": BACKEND_HELP, "json": JSON_HELP})
+def reset(c: Context, yes: bool = False, backend: str = "", json: bool = False) -> None:
+    """Give the stack back empty: no user, no table, no history. Asks first."""
+    from riptide import render
+    from riptide.stack import open_stack
+
+    settings = settings_for(backend=backend)
+    stack = open_stack(settings)
+    if is_dry(c):
+        render.lines(stack.preview("reset"))
+        return
+    confirm(f"Delete all data of {settings.target.name}?", yes=yes)
+    with render.progress() as progress:
+        status = stack.reset(progress=progress)
+    if json:
+        render.as_json(status)
+    else:
+        render.stack(status, verb="reset")
+
+
+@task(help={"follow": "go on until Ctrl-C", "backend": BACKEND_HELP})
+def logs(c: Context, follow: bool = False, backend: str = "") -> None:  # noqa: ARG001
+    """Print the logs of the database and the API."""
+    from riptide import render
+    from riptide.stack import open_stack
+
+    render.log(open_stack(settings_for(backend=backend)).logs(follow=follow))

@@ -1,0 +1,58 @@
+"""The tasks at the top: the whole way up, down again, and the tests."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from invoke.exceptions import Exit
+
+from riptide.tasks._task import BACKEND_HELP, JSON_HELP, is_dry, settings_for, task
+
+if TYPE_CHECKING:
+    from invoke.context import Context
+
+
+@task(help={"backend": BACKEND_HELP, "json": JSON_HELP})
+def up(c: Context, backend: str = "", json: bool = False) -> None:
+    """Start the stack, push the migrations, prove Row Level Security."""
+    from riptide import render
+    from riptide.stack import open_stack
+    from riptide.up import bring_up
+
+    settings = settings_for(backend=backend)
+    if is_dry(c):
+        steps = open_stack(settings).preview("start")
+        render.lines([*steps, "supabase db push --yes", "inv rls.verify"])
+        return
+    with render.progress() as progress:
+        result = bring_up(settings=settings, progress=progress)
+    if json:
+        render.as_json(result)
+    else:
+        if result.rls.failures:
+            render.rls(result.rls)
+        render.up(result)
+    if result.rls.failures:
+        raise Exit(code=3)
+
+
+@task(help={"backend": BACKEND_HELP})
+def down(c: Context, backend: str = "") -> None:
+    """Stop the local stack and keep its data (inv stack.stop)."""
+    from riptide.tasks import stack
+
+    stack.stop(c, backend=backend)
+
+
+@task(help={"sessions": "nox sessions, comma-separated; by default lint, types and all tests"})
+def test(c: Context, sessions: str = "") -> None:
+    """Run the tests as CI does, with nox."""
+    words = [sys.executable, "-m", "nox"]
+    if sessions:
+        words += ["--session", *sessions.split(",")]
+    import shlex
+
+    result = c.run(shlex.join(words), pty=sys.stdout.isatty(), warn=True)
+    if result is not None and not result.ok:
+        raise Exit(code=result.exited)

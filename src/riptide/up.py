@@ -1,0 +1,56 @@
+"""The whole way: a running stack, migrated, its Row Level Security proved."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from riptide.results import UpResult
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from riptide.runner import Runner
+    from riptide.settings import Settings
+
+
+def bring_up(
+    *,
+    settings: Settings | None = None,
+    runner: Runner | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> UpResult:
+    """Start the local stack, push the migrations, verify Row Level Security.
+
+    What is done already is not done again: a second call changes nothing.
+
+    Args:
+        settings: The project's; by default those of the current folder. The target is local.
+        runner: Runs the commands; by default a `SubprocessRunner`.
+        progress: Called with a phrase before something that takes time.
+
+    Raises:
+        RiptideError: Whatever one of the steps raises; the steps before it stay done.
+    """
+    from riptide.migrations.push import apply_migrations
+    from riptide.rls import verify_rls
+    from riptide.settings import Settings
+    from riptide.stack import open_stack
+
+    began = time.monotonic()
+    settings = settings or Settings.load()
+    status = open_stack(settings, runner=runner).start(progress=progress)
+    # From here on the backend is known: `auto` need not look for Docker again.
+    settings = replace(settings, backend=Settings.checked_backend(status.backend))
+    pushed = apply_migrations(settings=settings, runner=runner, progress=progress)
+    if progress is not None:
+        progress("verifying Row Level Security")
+    report = verify_rls(settings=settings, progress=progress)
+    return UpResult(
+        stack=status,
+        push=pushed,
+        rls=report,
+        changed=status.started or bool(pushed.applied),
+        seconds=time.monotonic() - began,
+    )

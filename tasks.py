@@ -1,0 +1,5 @@
+"""The project's Invoke tasks; `inv --list` shows them."""
+
+from riptide.tasks import namespace
+
+ns = namespace()

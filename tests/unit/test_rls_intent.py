@@ -1,0 +1,151 @@
+"""What ``rls.toml`` may say, and how what it may not say is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from riptide.errors import ConfigError
+from riptide.rls.intent import OPERATIONS, Intent, TableIntent, nearest, read_intent
+
+PROJECT = Path(__file__).resolve().parents[2] / "supabase" / "rls.toml"
+
+
+def read(folder: Path, text: str) -> Intent:
+    """Write the text as rls.toml and read it."""
+    path = folder / "rls.toml"
+    path.write_text(text, encoding="utf-8")
+    return read_intent(path)
+
+
+def table(folder: Path, text: str) -> TableIntent:
+    """Read a file that declares one table."""
+    [only] = read(folder, text).tables
+    return only
+
+
+def refused(folder: Path, text: str) -> ConfigError:
+    """Read a file that is refused; nothing else may be raised."""
+    with pytest.raises(ConfigError) as caught:
+        read(folder, text)
+    assert caught.value.exit_code == 2
+    assert caught.value.next_step
+    return caught.value
+
+
+def test_an_owner_is_enough(tmp_path: Path) -> None:
+    """By default users have their own rows, anon nothing, the service role all."""
+    notes = table(tmp_path, '[tables.notes]\nowner = "user_id"\n')
+    assert notes.full_name == "public.notes"
+    assert notes.owner == "user_id"
+    for role, word in (("authenticated", "own"), ("anon", "none"), ("service_role", "all")):
+        rules = notes.rules[role]  # type: ignore[index]
+        assert dict(rules.words) == dict.fromkeys(OPERATIONS, word)
+        assert rules.update_columns is None
+
+
+def test_every_word_can_be_said_for_every_role(tmp_path: Path) -> None:
+    """Words and columns beside the owner are for signed-in users, in a section for that role."""
+    notes = table(
+        tmp_path,
+        '[tables."app.notes"]\nowner = "id"\nselect = "all"\ninsert = "none"\n'
+        'update_columns = ["body"]\n'
+        '[tables."app.notes".anon]\nselect = "all"\n'
+        '[tables."app.notes".service_role]\ndelete = "none"\n'
+        '[tables."app.notes".authenticated]\ndelete = "none"\n'
+        '[tables."app.notes".row]\nkind = "a"\n',
+    )
+    assert notes.full_name == "app.notes"
+    assert dict(notes.rules["authenticated"].words) == {
+        "select": "all",
+        "insert": "none",
+        "update": "own",
+        "delete": "none",
+    }
+    assert notes.rules["authenticated"].update_columns == ("body",)
+    assert notes.rules["anon"].words["select"] == "all"
+    assert notes.rules["service_role"].words["delete"] == "none"
+    assert notes.row == {"kind": "a"}
+
+
+def test_a_table_without_owners_needs_no_owner(tmp_path: Path) -> None:
+    """Where no word is own there need not be an owner."""
+    words = "".join(f'{each} = "none"\n' for each in OPERATIONS)
+    assert table(tmp_path, f"[tables.countries]\n{words}").owner is None
+
+
+def test_the_project_declares_its_three_tables() -> None:
+    """The project's own file is read, and says whose rows they are."""
+    found = {each.full_name: each.owner for each in read_intent(PROJECT).tables}
+    assert found == {
+        "public.profiles": "id",
+        "public.api_tokens": "user_id",
+        "public.user_sessions": "user_id",
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "declares no table"),
+        ("[tables]\n", "declares no table"),
+        ("x = 1\n", "rls.toml:1: [x] is not known"),
+        ("[table.notes]\n", "rls.toml:1: [table] is not known; did you mean tables?"),
+        ("x = 1\n[tables.notes\n", "rls.toml:2: not valid TOML"),
+        ('[tables.notes]\nowner = "id\n', "rls.toml:2: not valid TOML"),
+        ("[tables]\nnotes = 1\n", "is not a table of settings"),
+        ("[tables.notes]\n\nowner = 7\n", "rls.toml:3: [tables.notes] owner must be a column"),
+        ('[tables.notes]\nowner = ""\n', "must be a column's name"),
+        ('[tables.notes]\nownr = "id"\n', "rls.toml:2: [tables.notes] ownr is not known; did you"),
+        (
+            '[tables.notes]\nowner = "id"\nselect = "owner"\n',
+            "rls.toml:3: [tables.notes] select is 'owner'; it must be own, all or none; did you",
+        ),
+        ('[tables.notes]\nowner = "id"\nselect = true\n', "select is True; it must be own"),
+        ('[tables.notes]\nselect = "all"\n', 'say owner = "<column>"'),
+        (
+            '[tables.notes]\nowner = "id"\n[tables.notes.anon]\nselect = "own"\n',
+            'rls.toml:4: [tables.notes.anon] select is "own", but anon owns no row',
+        ),
+        ('[tables.notes]\nowner = "id"\nanon = "none"\n', "must be a section [tables.notes.anon]"),
+        ('[tables.notes]\nowner = "id"\nrow = 1\n', "must be a section of column = value"),
+        (
+            '[tables.notes]\nowner = "id"\n[tables.notes.anon]\nowner = "id"\n',
+            "[tables.notes.anon] owner is not known",
+        ),
+        (
+            '[tables.notes]\nowner = "id"\nselect = "all"\nauthenticated.select = "own"\n',
+            "stands in [tables.notes] as well",
+        ),
+        ('[tables.notes]\nowner = "id"\nupdate_columns = []\n', 'for none say update = "none"'),
+        ('[tables.notes]\nowner = "id"\nupdate_columns = "body"\n', "must be a list of columns"),
+        (
+            '[tables.notes]\nowner = "id"\n[tables."public.notes"]\nowner = "id"\n',
+            "declares public.notes a second time",
+        ),
+    ],
+)
+def test_what_it_may_not_say_is_named(text: str, words: str, tmp_path: Path) -> None:
+    """A wrong file is refused in words that say where and what, before anything is tried."""
+    assert words in str(refused(tmp_path, text))
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    """Without the file the error says how to write it."""
+    with pytest.raises(ConfigError, match=r"rls\.toml is not there") as caught:
+        read_intent(tmp_path / "rls.toml")
+    assert 'owner = "user_id"' in str(caught.value.next_step)
+
+
+def test_a_file_in_another_encoding_is_named(tmp_path: Path) -> None:
+    """A file that is not UTF-8 is refused with the place of the first wrong byte."""
+    (tmp_path / "rls.toml").write_bytes(b'[tables.notes]\nowner = "\xe9"\n')
+    with pytest.raises(ConfigError, match=r"not UTF-8 \(byte 24\)"):
+        read_intent(tmp_path / "rls.toml")
+
+
+def test_nearest_offers_nothing_where_nothing_is_near() -> None:
+    """Only a similar name is offered."""
+    assert nearest("profile", ["profiles", "teams"]) == "; did you mean profiles?"
+    assert nearest("xyz", ["profiles", "teams"]) == ""

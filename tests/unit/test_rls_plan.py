@@ -1,0 +1,154 @@
+"""Plans and made-up values, as far as they need no database."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from riptide.rls.catalog import Column, ForeignKey, Relation
+from riptide.rls.intent import read_intent
+from riptide.rls.plan import Fixed, Plan, Reference, TablePlan, TheUser, make_plan
+from riptide.rls.probes_sql import Snapshot, difference
+from riptide.rls.values import ColumnValues
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NEVER: Any = None  # a plan that makes no value up asks the database nothing
+
+
+def column(name: str, **changed: Any) -> Column:
+    """Make a nullable uuid column."""
+    given = {
+        "type": "uuid",
+        "base": "uuid",
+        "category": "U",
+        "not_null": False,
+        "default": None,
+        "automatic": False,
+        **changed,
+    }
+    return Column(name=name, **given)
+
+
+def relation(name: str, *columns: Column, refers: dict[str, str] | None = None) -> Relation:
+    """Make a table with the key ``id``; ``refers`` maps a column to the table it refers to."""
+    return Relation(
+        schema="public",
+        name=name,
+        kind="r",
+        reachable=True,
+        columns=(column("id", not_null=True, automatic=True), *columns),
+        primary_key=("id",),
+        unique=(frozenset({"id"}),),
+        foreign_keys=tuple(
+            ForeignKey(columns=(here,), target=there, target_columns=("id",), cascades=True)
+            for here, there in (refers or {}).items()
+        ),
+    )
+
+
+def plan(folder: Path, intent: str, *relations: Relation) -> Plan:
+    """Plan for a file and a catalog."""
+    path = folder / "rls.toml"
+    path.write_text(intent, encoding="utf-8")
+    return make_plan(NEVER, read_intent(path), {each.full_name: each for each in relations})
+
+
+@pytest.mark.parametrize(
+    ("changed", "given"),
+    [
+        ({"not_null": True}, True),
+        ({"not_null": True, "default": "now()"}, False),
+        ({"not_null": True, "default": "auth.uid()"}, True),
+        ({"not_null": True, "default": "((auth.jwt() ->> 'sub'::text))::uuid"}, True),
+        ({"not_null": True, "automatic": True}, False),
+        ({}, False),
+    ],
+)
+def test_what_an_insert_must_give(changed: dict[str, Any], given: bool) -> None:
+    """A default that depends on who asks is none for a server."""
+    assert column("x", **changed).must_be_given is given
+
+
+def test_parents_come_before_children(tmp_path: Path) -> None:
+    """A table that refers to another is planned after it, whatever the file's order."""
+    item = relation(
+        "items",
+        column("user_id"),
+        column("list_id", not_null=True),
+        refers={"list_id": "public.lists", "user_id": "auth.users"},
+    )
+    lists = relation("lists", column("user_id"), refers={"user_id": "auth.users"})
+    made = plan(
+        tmp_path,
+        '[tables.items]\nowner = "user_id"\n[tables.lists]\nowner = "user_id"\n',
+        item,
+        lists,
+    )
+    assert [each.name for each in made.tables] == ["public.lists", "public.items"]
+    assert dict(made.tables[1].insert) == {
+        "user_id": TheUser(),
+        "list_id": Reference("public.lists", "id"),
+    }
+    row = made.tables[1].new_row("me", {"public.lists": {"id": "the list"}})
+    assert row == {"user_id": "me", "list_id": "the list"}
+
+
+def test_tables_that_refer_to_each_other_are_planned(tmp_path: Path) -> None:
+    """A circle of foreign keys ends."""
+    one = relation("one", column("user_id"), column("two"), refers={"two": "public.two"})
+    two = relation("two", column("user_id"), column("one"), refers={"one": "public.one"})
+    made = plan(
+        tmp_path, '[tables.one]\nowner = "user_id"\n[tables.two]\nowner = "user_id"\n', one, two
+    )
+    assert {each.name for each in made.tables} == {"public.one", "public.two"}
+
+
+def test_what_clients_cannot_reach_need_not_be_declared(tmp_path: Path) -> None:
+    """Only what anon or authenticated has a privilege on is undeclared."""
+    notes = relation("notes", column("user_id"))
+    open_one = relation("open", column("user_id"))
+    closed = Relation(schema="public", name="closed", kind="r", reachable=False, columns=())
+    made = plan(tmp_path, '[tables.notes]\nowner = "user_id"\n', notes, open_one, closed)
+    assert [each.name for each in made.undeclared] == ["open"]
+
+
+def test_random_text_differs_from_row_to_row() -> None:
+    """{random} in a value of the file becomes something new each time; other values stay."""
+    assert Fixed("x-{random}").make() != Fixed("x-{random}").make()
+    assert Fixed("x-{random}").make().startswith("x-")
+    assert Fixed(7).make() == 7
+
+
+def test_a_change_is_a_change() -> None:
+    """A value is made other than the present one where the column has room for it."""
+    values = ColumnValues((lambda _: True, lambda _: False))
+    assert values.varies
+    assert values.make(other_than=True) is False
+    assert values.make(other_than=False) is True
+    only = ColumnValues((lambda _: "one",))
+    assert not only.varies
+    assert only.make(other_than="one") == "one"
+
+
+def test_a_row_is_known_by_its_key(tmp_path: Path) -> None:
+    """The primary key picks a row out; without one the column that marks the run's rows does."""
+    notes = relation("notes", column("user_id"))
+    [made] = plan(tmp_path, '[tables.notes]\nowner = "user_id"\n', notes).tables
+    assert made.key == ("id",)
+    bare = Relation(schema="public", name="bare", kind="v", reachable=True, columns=())
+    assert TablePlan(intent=made.intent, relation=bare, mark="user_id").key == ("user_id",)
+
+
+def test_a_difference_names_columns_and_no_values() -> None:
+    """What changed is told by columns and counts: values could be secrets."""
+    before: Snapshot = {"1": {"id": 1, "body": "old", "at": 1}, "2": {"id": 2}}
+    after: Snapshot = {"1": {"id": 1, "body": "hush", "at": 2}, "3": {"id": 3}}
+    words = difference(before, after)
+    assert words == (
+        "the service role saw 1 row more; the service role saw 1 row less; "
+        "the service role saw at, body changed"
+    )
+    assert difference(before, before) == ""
