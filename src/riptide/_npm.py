@@ -18,7 +18,7 @@ from riptide.runner import mask
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from riptide._platform import Platform
+    from riptide._layout import Platform
     from riptide.node import Node
     from riptide.runner import Completed, Runner
 
@@ -37,10 +37,14 @@ _OFFLINE = {
     *("ENOTFOUND", "EAI_AGAIN", "ECONNREFUSED", "ECONNRESET", "ETIMEDOUT", "ENETUNREACH"),
     *("EHOSTUNREACH", "ENOTCACHED", "ERR_SOCKET_TIMEOUT", "EIDLETIMEOUT", "FETCH_ERROR"),
 }
+_CERTIFICATE = re.compile(r"CERT|UNABLE_TO_VERIFY_LEAF_SIGNATURE")
 
 
-def install_argv(node: Node, folder: Path, target: Platform) -> list[str]:
+def install_argv(node: Node, target: Platform) -> list[str]:
     """Give the command that installs a folder's lock file, whatever the user's npm is set to.
+
+    It is run in that folder: ``--prefix`` would have npm look for its global npmrc there too, and
+    so lose a machine's registry and certificates.
 
     ``npm install`` and not ``npm ci``, which refuses a lock file that lacks the packages of other
     platforms, as one does that was written where a registry does not hold them. ``--no-save``
@@ -48,13 +52,11 @@ def install_argv(node: Node, folder: Path, target: Platform) -> list[str]:
 
     Args:
         node: Whose npm to use.
-        folder: Holds package.json and package-lock.json.
         target: Which platform's packages to take.
     """
     return [
         *node.npm,
         "install",
-        f"--prefix={folder}",
         "--ignore-scripts",
         "--no-save",
         "--omit=dev",
@@ -68,6 +70,7 @@ def install_argv(node: Node, folder: Path, target: Platform) -> list[str]:
         "--engine-strict=false",
         "--dry-run=false",
         "--global=false",
+        "--location=project",
         "--no-audit",
         "--no-fund",
         "--no-progress",
@@ -111,7 +114,7 @@ def npm_install(
         )
     with _heartbeat(folder, tell):
         completed = runner.run(
-            install_argv(node, folder, target),
+            install_argv(node, target),
             cwd=folder,
             env=install_env(folder),
             timeout=NPM_TIMEOUT,
@@ -180,6 +183,11 @@ def _npm_error(completed: Completed, folder: Path) -> RiptideError:
     elif code in _OFFLINE:
         message = f"npm could not reach its registry ({code})"
         step = "check the network (`npm config get registry`, `npm ping`), then run it again"
+    elif _CERTIFICATE.search(code):
+        step = (
+            "set NODE_EXTRA_CA_CERTS (or npm's cafile) to your network's certificates, "
+            "then run it again"
+        )
     elif code in {"E401", "E403", "E404", "ETARGET"}:
         step = "check which registry npm uses (`npm config get registry`), then run it again"
     elif code == "EINTEGRITY":

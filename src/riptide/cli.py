@@ -74,8 +74,8 @@ class SupabaseCLI:
         ]
 
     def init_argv(self) -> list[str]:
-        """``supabase init``."""
-        return self.argv("init")
+        """``supabase init``; it answers in words whatever it is asked for."""
+        return [str(self.binary), "init", f"--workdir={self.settings.root}"]
 
     def push_argv(
         self, *, dry_run: bool = False, include_all: bool = False, include_seed: bool = False

@@ -71,7 +71,7 @@ class ConfigError(RiptideError):
 
 
 class ToolNotFoundError(RiptideError):
-    """The Supabase CLI, Node.js, npm or Docker is missing, or is a version that is not supported."""
+    """The Supabase CLI, Node.js, npm or Docker is missing or of an unsupported version."""
 
 
 class CommandError(RiptideError):

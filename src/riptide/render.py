@@ -17,7 +17,7 @@ from riptide.results import MigrationState, Verdict
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from rich.console import Console
+    from rich.console import Console, RenderableType
     from rich.table import Table
 
     from riptide.errors import RiptideError
@@ -52,6 +52,21 @@ def console(*, stderr: bool = False) -> Console:
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() else _PIPED_WIDTH
     return Console(stderr=stderr, width=width, highlight=False, emoji=False, markup=False)
+
+
+def show(*parts: RenderableType) -> None:
+    """Print on stdout; piped, without the spaces that a table fills its columns with."""
+    from rich.table import Table
+
+    out = console()
+    if out.is_terminal:
+        for part in parts:
+            out.print(part, soft_wrap=not isinstance(part, Table))
+        return
+    with out.capture() as captured:
+        for part in parts:
+            out.print(part, soft_wrap=not isinstance(part, Table))
+    lines([line.rstrip() for line in captured.get().splitlines()])
 
 
 def as_json(result: Result) -> None:
@@ -100,23 +115,15 @@ def progress() -> Iterator[Callable[[str], None]]:
         console=out,
         transient=True,
     ) as bar:
-        current = None
-
-        def spin(phrase: str) -> None:
-            nonlocal current
-            if current is None:
-                current = bar.add_task(phrase, total=None)
-            else:
-                bar.update(current, description=phrase)
-
-        yield spin
+        spinner = bar.add_task("", total=None, visible=False)
+        yield lambda phrase: bar.update(spinner, description=phrase, visible=True)
 
 
 def _table(*columns: str) -> Table:
     from rich import box
     from rich.table import Table
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
     for column in columns:
         table.add_column(column, overflow="fold")
     return table
@@ -149,9 +156,8 @@ def migration_list(found: MigrationList) -> None:
     """Print the table of versions and a count of each state."""
     from rich.text import Text
 
-    out = console()
     if not found.migrations:
-        out.print(f"{found.target}: no migrations; write one with `inv migrate.new <name>`")
+        show(f"{found.target}: no migrations; write one with `inv migrate.new <name>`")
         return
     table = _table("version", "name", "state", "rollback")
     for each in found.migrations:
@@ -162,34 +168,31 @@ def migration_list(found: MigrationList) -> None:
             Text(each.state.value, style=_STATE_STYLE[each.state]),
             Text(twin, style="" if twin != "missing" else "yellow"),
         )
-    out.print(table)
+    show(table)
     counts = [
         f"{len(found.in_state(state))} {state.value}"
         for state in MigrationState
         if found.in_state(state)
     ]
-    out.print(f"{found.target}: {', '.join(counts)}")
+    show(f"{found.target}: {', '.join(counts)}")
 
 
 def new_migration(made: NewMigration, relative: Callable[..., str]) -> None:
     """Print the two files that were written."""
-    console().print(
-        f"wrote {relative(made.path)}\n  and {relative(made.rollback_path)}", soft_wrap=True
-    )
+    show(f"wrote {relative(made.path)}\n  and {relative(made.rollback_path)}")
 
 
 def push(result: PushResult) -> None:
     """Print what was applied."""
-    out = console()
     verb = "would apply" if result.dry_run else "applied"
     for name in result.applied:
-        out.print(f"  {verb} {name}", soft_wrap=True)
+        show(f"  {verb} {name}")
     for name in result.seeded:
-        out.print(f"  {'would run' if result.dry_run else 'ran'} seed {name}", soft_wrap=True)
+        show(f"  {'would run' if result.dry_run else 'ran'} seed {name}")
     if result.up_to_date and not result.seeded:
-        out.print(f"{result.target}: up to date, nothing to apply")
+        show(f"{result.target}: up to date, nothing to apply")
         return
-    out.print(
+    show(
         f"{result.target}: {verb} {_plural(len(result.applied), 'migration')} "
         f"in {_seconds(result.seconds)}"
     )
@@ -197,11 +200,10 @@ def push(result: PushResult) -> None:
 
 def rollback(result: RollbackResult) -> None:
     """Print what was taken back."""
-    out = console()
     verb = "would take back" if result.dry_run else "took back"
     for name in result.rolled_back:
-        out.print(f"  {verb} {name}", soft_wrap=True)
-    out.print(
+        show(f"  {verb} {name}")
+    show(
         f"{result.target}: {verb} {_plural(len(result.rolled_back), 'migration')} "
         f"in {_seconds(result.seconds)}"
     )
@@ -210,7 +212,7 @@ def rollback(result: RollbackResult) -> None:
 def reset(result: ResetResult) -> None:
     """Print what was replayed."""
     seeds = f", ran {_plural(len(result.seeded), 'seed')}" if result.seeded else ""
-    console().print(
+    show(
         f"{result.target}: emptied, replayed {_plural(len(result.applied), 'migration')}{seeds} "
         f"in {_seconds(result.seconds)}"
     )
@@ -218,13 +220,12 @@ def reset(result: ResetResult) -> None:
 
 def initialized(result: InitResult, relative: Callable[..., str]) -> None:
     """Print what `initialize_supabase` wrote."""
-    out = console()
     if not result.created:
-        out.print("this is a Supabase project already; nothing to do")
+        show("this is a Supabase project already; nothing to do")
         return
     for path in result.created:
-        out.print(f"wrote {relative(path)}", soft_wrap=True)
-    out.print("next: inv up")
+        show(f"wrote {relative(path)}")
+    show("next: inv up")
 
 
 # --- stack ---------------------------------------------------------------------------------------
@@ -248,7 +249,7 @@ def stack(status: StackStatus, *, verb: str = "") -> None:
     rows.append(("note", status.note))
     if verb:
         rows.append((verb, f"in {_seconds(status.seconds)}"))
-    console().print(_facts(rows))
+    show(_facts(rows))
 
 
 def environment(variables: dict[str, str]) -> None:
@@ -278,7 +279,6 @@ def rls(report: RlsReport) -> None:
     """Print the matrix: a row for each table and actor, a column for each operation."""
     from rich.text import Text
 
-    out = console()
     operations = list(dict.fromkeys(each.operation for each in report.checks))
     table = _table("table", "actor", *operations)
     rows: dict[tuple[str, str], dict[str, list[Verdict]]] = {}
@@ -306,21 +306,20 @@ def rls(report: RlsReport) -> None:
         table.add_row(name if name != previous else "", actor, *shown)
         previous = name
     if rows:
-        out.print(table)
+        show(table)
     for each in report.failures:
         word, style = _MARK[each.verdict]
-        out.print(
+        show(
             Text.assemble(
                 (word, style),
                 f" {each.table}: {each.actor} {each.operation}, expected {each.expected}",
             ),
-            soft_wrap=True,
         )
         if each.tried:
-            out.print(f"  tried: {each.tried}", soft_wrap=True)
+            show(f"  tried: {each.tried}")
         if each.seen:
-            out.print(f"  seen:  {each.seen}", soft_wrap=True)
-    out.print(f"{report.target}: {report.summary} in {_seconds(report.seconds)}")
+            show(f"  seen:  {each.seen}")
+    show(f"{report.target}: {report.summary} in {_seconds(report.seconds)}")
 
 
 def up(result: UpResult) -> None:
@@ -339,7 +338,6 @@ def up(result: UpResult) -> None:
         ("note", result.stack.note),
         ("time", _seconds(result.seconds)),
     ]
-    out = console()
-    out.print(_facts(rows))
+    show(_facts(rows))
     if not result.changed and result.rls.ok:
-        out.print("everything was up already; nothing was changed")
+        show("everything was up already; nothing was changed")

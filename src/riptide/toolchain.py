@@ -14,8 +14,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from riptide._access import can_traverse, is_root
-from riptide._install import COMPLETE, PACKAGE_FILES, is_whole, package_version
-from riptide._platform import cli_binary, postgres_package, this_platform
+from riptide._layout import (
+    COMPLETE,
+    PACKAGE_FILES,
+    cli_binary,
+    is_whole,
+    package_version,
+    postgres_package,
+    this_platform,
+)
 from riptide.errors import ConfigError, ToolNotFoundError
 from riptide.node import Node, find_node, parse_version, recall, remember
 

@@ -16,7 +16,7 @@ import psutil
 import pytest
 from _requires import require
 
-from riptide import _install, _npm, toolchain
+from riptide import _install, _layout, _npm, toolchain
 from riptide._npm import STAMP
 from riptide.errors import ToolNotFoundError
 from riptide.project_config import ProjectConfig
@@ -197,12 +197,12 @@ def test_disk_that_fills_up_is_named(
 ) -> None:
     """Where npm runs out of room, which it may not notice itself, nothing half-unpacked stays."""
     require(shutil.which("node"), "Node.js 20 or newer on PATH")
-    pinned = json.loads((_install.PACKAGE_FILES / "package.json").read_text(encoding="utf-8"))
+    pinned = json.loads((_layout.PACKAGE_FILES / "package.json").read_text(encoding="utf-8"))
     for kind in ("dependencies", "optionalDependencies"):  # enough, and soon unpacked
         pinned[kind] = {name: pinned[kind][name] for name in pinned[kind] if "postgres" in name}
     (tmp_path / "package.json").write_text(json.dumps(pinned))
     (tmp_path / "package-lock.json").write_text(json.dumps({"lockfileVersion": 3}))
-    for module in (_install, toolchain):
+    for module in (_install, _layout, toolchain):
         monkeypatch.setattr(module, "PACKAGE_FILES", tmp_path)
     monkeypatch.setattr(_npm, "SPACE_NEEDED_MB", 1)
     with pytest.raises(ToolNotFoundError, match="the disk is full"):

@@ -294,6 +294,29 @@ def test_a_change_that_only_a_key_stops_is_a_leak(
     assert "only a key stopped it" in leak.seen
 
 
+def test_a_leak_does_not_shut_the_owner_out(
+    stack: StackStatus, database: psycopg.Connection[Any], elsewhere: Settings
+) -> None:
+    """What anon could do to the row (revoke it) is not told as a lockout of its owner."""
+    declare(
+        elsewhere,
+        '[tables.api_tokens]\nowner = "user_id"\nupdate_columns = ["name", "revoked_at"]\n',
+    )
+    try:
+        database.execute(
+            "grant select, update on public.api_tokens to anon;"
+            "create policy planted on public.api_tokens for all to anon using (true)"
+        )
+        assert cells(verify(elsewhere), "public.api_tokens") == {
+            "select anon deny leak",
+            "update anon deny leak",
+        }
+    finally:
+        database.execute(
+            "drop policy planted on public.api_tokens; revoke all on public.api_tokens from anon"
+        )
+
+
 def test_intent_none_holds_for_the_owner_too(
     planted: psycopg.Connection[Any], elsewhere: Settings
 ) -> None:
@@ -381,6 +404,7 @@ create table public.shape_items (
   primary key (list_id, position)
 );
 create table public.shape_countries (code text primary key, name text not null);
+insert into public.shape_countries values ('NL', 'Nederland');
 create view public.shape_mine with (security_invoker = true)
   as select owner_id, title from public.shape_lists;
 do $$
@@ -430,9 +454,9 @@ def test_rows_are_made_for_tables_of_other_shapes(
         wrong = [each for each in report.failures if each.verdict is not Verdict.UNDECLARED]
         assert wrong == []
         assert {"public.shape_mine", "public.shape_items"} < set(report.tables)
-        for table in ("lists", "items", "countries"):
+        for table, there in (("lists", 0), ("items", 0), ("countries", 1)):
             rows = database.execute(f"select count(*) from public.shape_{table}").fetchone()
-            assert rows == (0,)
+            assert rows == (there,)
         database.execute("alter view public.shape_mine reset (security_invoker)")
         assert cells(verify(elsewhere), "public.shape_mine") == {"select other deny leak"}
         assert database.execute(LEFT_BEHIND).fetchone()[:1] == (0,)  # type: ignore[index]
@@ -442,6 +466,31 @@ def test_rows_are_made_for_tables_of_other_shapes(
             "drop table public.shape_items, public.shape_lists, public.shape_countries;"
             "drop domain public.shape_code; drop type public.shape_state"
         )
+
+
+def test_rows_of_others_are_never_in_danger(
+    planted: psycopg.Connection[Any], elsewhere: Settings
+) -> None:
+    """A table whose made-up rows could be taken for others' is refused before anything is made."""
+    planted.execute(
+        "create table public.planted_sizes (size int primary key, kind text not null"
+        " check (kind in ('a kind with a long name', 'another kind with one')));"
+        "insert into public.planted_sizes select n, 'a kind with a long name'"
+        " from generate_series(1, 9) as n"
+    )
+    try:
+        declare(
+            elsewhere,
+            '[tables.planted_sizes]\nselect = "all"\ninsert = "none"\nupdate = "none"\n'
+            'delete = "none"\n',
+        )
+        with pytest.raises(RlsError, match="could not be told from others") as caught:
+            verify(elsewhere)
+        assert "[tables.planted_sizes.row]" in str(caught.value)
+        rows = planted.execute("select count(*) from public.planted_sizes").fetchone()
+        assert rows == (9,)
+    finally:
+        planted.execute("drop table public.planted_sizes")
 
 
 @pytest.mark.parametrize("how", ["ctrl-c", "sigterm"])

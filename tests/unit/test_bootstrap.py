@@ -6,10 +6,11 @@ import ast
 import importlib.util
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -91,18 +92,21 @@ class Project:
         code = "import sys; sys.exit(sys.version_info < (3, 11))"
         self.fp.register([str(self.python), "-c", code], returncode=not answer, occurrences=9)
 
-    def pip_installs(self, *what: str, extra: str = "", **answer: Any) -> list[str]:
-        """Expect pip to install the project."""
+    def pip_installs(self, *what: str, extra: str = "", fails: str = "") -> list[str]:
+        """Expect pip to install the project, or to fail with some words."""
         command = [str(self.python), *PIP, "--editable", f"{self.root}{extra}", *what]
-        self.fp.register(
-            command, callback=lambda _: self.program(self.venv / "bin" / "inv"), **answer
-        )
+        if fails:
+            self.fp.register(command, stdout=fails.splitlines(), returncode=1)
+        else:
+            inv = self.venv / "bin" / "inv"
+            self.fp.register(command, callback=lambda _: self.program(inv))
         return command
 
     def calls(self) -> list[list[str]]:
         """Give the commands that were run, questions about versions left out."""
         asking = ("--version", "-c", "ensurepip")
-        return [list(each) for each in self.fp.calls if not set(asking) & set(each)]
+        commands = [[str(word) for word in each] for each in self.fp.calls]
+        return [each for each in commands if not set(asking) & set(each)]
 
 
 @pytest.fixture
@@ -288,8 +292,8 @@ def test_failing_pip_is_shown_and_done_again(
     project.node("22.1.0")
     project.makes_venv()
     project.has_pip()
-    words = ["Looking in indexes: https://me:hunter2@mirror.example/simple", "ERROR: No match"]
-    project.pip_installs(stdout=words, returncode=1)
+    words = "Looking in indexes: https://me:hunter2@mirror.example/simple\nERROR: No match"
+    project.pip_installs(fails=words)
     assert bootstrap.main(["up"]) == 1
     error = capsys.readouterr().err
     assert "error: pip could not install what riptide-supabase needs (exit 1)" in error
@@ -409,11 +413,14 @@ def test_folder_that_cannot_be_written_is_named(
 
 
 def test_interrupted_command_is_ended(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ctrl-C while pip works ends pip before this process ends."""
-    ended: list[str] = []
+    """Ctrl-C while pip works ends pip, and what pip has started, before this process ends."""
+    ended: list[object] = []
 
     class Child:
-        def __init__(self, *_: object, **__: object) -> None:
+        pid = 4321
+
+        def __init__(self, *_: object, **options: object) -> None:
+            assert options["start_new_session"] is True
             self.stdout = self
 
         def __enter__(self) -> Child:
@@ -425,16 +432,14 @@ def test_interrupted_command_is_ended(project: Project, monkeypatch: pytest.Monk
         def __iter__(self) -> Child:
             raise KeyboardInterrupt
 
-        def terminate(self) -> None:
-            ended.append("terminated")
-
-        def wait(self) -> None:
-            ended.append("waited for")
+        def wait(self, timeout: float) -> None:
+            ended.append(timeout)
 
     monkeypatch.setattr(subprocess, "Popen", Child)
+    monkeypatch.setattr(os, "killpg", lambda pid, number: ended.append((pid, number)))
     with pytest.raises(KeyboardInterrupt):
         bootstrap.run(["pip"])
-    assert ended == ["terminated", "waited for"]
+    assert ended == [(4321, signal.SIGTERM), 5, (4321, signal.SIGKILL), 5]
 
 
 def test_help_changes_nothing(project: Project, capsys: pytest.CaptureFixture[str]) -> None:

@@ -124,11 +124,11 @@ def test_random_text_differs_from_row_to_row() -> None:
 
 def test_a_change_is_a_change() -> None:
     """A value is made other than the present one where the column has room for it."""
-    values = ColumnValues((lambda _: True, lambda _: False))
+    values = ColumnValues((True, False))
     assert values.varies
     assert values.make(other_than=True) is False
     assert values.make(other_than=False) is True
-    only = ColumnValues((lambda _: "one",))
+    only = ColumnValues(("one",))
     assert not only.varies
     assert only.make(other_than="one") == "one"
 

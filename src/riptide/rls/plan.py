@@ -200,7 +200,7 @@ def _plan_table(
         if relation.foreign_key_of(column.name) is not None:
             continue
         values = find_values(connection, relation, column)
-        if values.makers and values.varies:
+        if values.varies:
             (change if wanted else fixed)[column.name] = values
     return TablePlan(
         intent=table, relation=relation, insert=insert, change=change, fixed=fixed, mark=mark
@@ -232,7 +232,7 @@ def _source(
             return Reference(key.target, referred)
         raise _cannot_make(table, column, f"it refers to {key.target}")
     values = find_values(connection, relation, column)
-    if not values.makers:
+    if not values.values:
         checks = [each.name for each in relation.checks if column.name in each.columns]
         raise _cannot_make(
             table,
@@ -252,9 +252,12 @@ def _cannot_make(table: TableIntent, column: Column, why: str) -> RlsError:
 
 
 def _mark(insert: Mapping[str, Source]) -> str:
-    """Choose a column that differs from row to row, for a table without owners."""
+    """Choose a column for a table without owners whose values are in nobody else's row.
+
+    Rows are found, and removed, by it.
+    """
     for name, source in insert.items():
-        if isinstance(source, ColumnValues) and source.make() != source.make():
+        if isinstance(source, ColumnValues) and source.random:
             return name
         if isinstance(source, Fixed) and "{random}" in str(source.value):
             return name
@@ -269,7 +272,7 @@ def _key_as_mark(
         if column is None or column.automatic or relation.foreign_key_of(name) is not None:
             continue
         values = find_values(connection, relation, column)
-        if values.makers and values.varies:
+        if values.random:
             return name, values
     raise RlsError(
         f"the rows made in {table.full_name} could not be told from others: it has no owner and "

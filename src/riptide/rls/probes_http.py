@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from riptide.rls.actors import Actor, Actors
-    from riptide.rls.api import minimal, send
-from riptide.rls.intent import Operation, Role
+    from riptide.rls.intent import Operation, Role
     from riptide.rls.plan import TablePlan
     from riptide.rls.probes_sql import Database, Row
     from riptide.rls.values import ColumnValues
@@ -87,10 +86,10 @@ class TableProbe:
         plan, owner, other = self.plan, self.actors.owner, self.actors.other
         rules = plan.intent.rules["authenticated"]
         denied: dict[str, list[Attempt]] = {}
-        for actor in (other, self.actors.anon):
+        for actor in (owner, other, self.actors.anon):
             if self._expected("update", actor) == DENY and plan.change:
                 denied[actor.name] = [
-                    self._try_update(actor, plan.change),
+                    self._renewed(self._try_update(actor, plan.change)),
                     self._try_blind_updates(actor, {**plan.change, **plan.fixed}),
                 ]
         gift: list[Attempt] = []
@@ -98,17 +97,19 @@ class TableProbe:
             column, to = plan.intent.owner, {plan.intent.owner: other.user_id}
             denied.setdefault(other.name, []).extend(
                 (
-                    self._try_write(other, f"make {column} of the owner's row their own", to),
+                    self._renewed(
+                        self._try_write(other, f"make {column} of the owner's row their own", to)
+                    ),
                     self._try_blind(other, f"make {column} their own", to),
                 )
             )
             # With a filter the SELECT policy asks for the new row to be theirs still.
             gift = [
-                self._try_write(owner, f"give the row away: {column}", to),
+                self._renewed(self._try_write(owner, f"give the row away: {column}", to)),
                 self._try_blind(owner, f"give it away: {column}", to),
             ]
         fixed = [
-            self._try_update(owner, {name: plan.fixed[name]})
+            self._renewed(self._try_update(owner, {name: plan.fixed[name]}))
             for name in plan.fixed
             if rules.words["update"] != "none"
         ]
@@ -117,19 +118,17 @@ class TableProbe:
         last = {
             actor.name: [self._try_update(actor, plan.change)]
             for actor in self._everybody()
-            if actor.name not in denied
+            if actor.name not in denied and plan.change
         }
+        nothing = Reply(
+            outcome=Outcome.FAILED,
+            message="no column whose change could be seen: name update_columns in rls.toml",
+        )
         proven = any(each[0].effect for each in last.values()) or not plan.change
         for actor in self._everybody():
             expected = self._expected("update", actor)
-            attempts = denied.get(actor.name) or last[actor.name]
-            if not plan.change and actor.name in last:
-                reply = Reply(
-                    outcome=Outcome.FAILED,
-                    message="no column whose change could be seen: name update_columns in "
-                    "supabase/rls.toml",
-                )
-                attempts = [Attempt(tried="update the owner's row", reply=reply)]
+            attempts = denied.get(actor.name) or last.get(actor.name)
+            attempts = attempts or [Attempt(tried="update the owner's row", reply=nothing)]
             self._add("update", actor, expected, attempts, proven=proven)
         for extra in (gift, fixed):
             if extra:
@@ -208,6 +207,12 @@ class TableProbe:
         if self._now is None:
             self._now = self.database.rows(self.plan)
         return self._now
+
+    def _renewed(self, attempt: Attempt) -> Attempt:
+        """Take a row away that a leak has changed: it may be settled now, for instance revoked."""
+        if attempt.effect:
+            self._clear()
+        return attempt
 
     def _clear(self) -> None:
         self.database.clear(self.plan)

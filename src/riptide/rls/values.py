@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from psycopg import Connection
 
@@ -89,6 +89,8 @@ _BY_BASE: dict[str, tuple[Callable[[str], Any], ...]] = {
     "tsvector": (lambda t: f"'riptide{t[:8]}'",),
     "xml": (lambda t: f"<riptide>{t[:8]}</riptide>",),
 }
+# Values of a column that a run has at hand; it needs about ten.
+WANTED = 12
 _LITERAL = re.compile(r"'((?:[^']|'')*)'|(?<![\w.])(-?\d+(?:\.\d+)?)(?![\w.])")
 
 
@@ -98,47 +100,53 @@ def fresh() -> str:
 
 
 class ColumnValues:
-    """The values that one column takes.
+    """Values that one column takes, each of them tried against its type and checks.
 
     Attributes:
-        makers: Each gives an acceptable value out of 32 hexadecimal digits; empty where none is
-            known.
+        values: All different; empty where none is known.
+        random: Whether nobody else's row has one of them, but by a chance of 1 in 2^32 or less.
     """
 
-    def __init__(self, makers: tuple[Callable[[str], Any], ...]) -> None:
-        self.makers = makers
+    def __init__(self, values: Sequence[Any], *, random: bool = False) -> None:
+        self.values = tuple(values)
+        self.random = random
+        self._next = itertools.cycle(self.values)
 
     def make(self, *, other_than: object = None) -> Any:
-        """Make a value; where the column has room for it, one that is not ``other_than``."""
-        value = None
-        for maker in self.makers:
-            for _ in range(4):
-                value = maker(fresh())
-                if not _same(value, other_than):
-                    return value
+        """Give the next value; where there is more than one, one that is not ``other_than``."""
+        value = next(self._next)
+        if self.varies and other_than is not None and str(value) == str(other_than):
+            return next(self._next)
         return value
 
     @property
     def varies(self) -> bool:
         """Whether there is more than one value."""
-        return len(self.makers) > 1 or any(make(fresh()) != make(fresh()) for make in self.makers)
+        return len(self.values) > 1
 
 
 def find_values(connection: Connection[Any], relation: Relation, column: Column) -> ColumnValues:
-    """Find makers whose values the column's type and its own checks accept.
+    """Find values that the column's type and its own checks accept.
 
     Checks over several columns are left to the insert itself.
     """
     checks = [each.expression for each in relation.checks if each.columns == (column.name,)]
-    makers: list[Callable[[str], Any]] = []
+    found: list[Any] = []
+    # Eight random digits and a word before them at least, or 32 digits: see _TEXTS and uuid.
+    random = column.category == "S" or column.base == "uuid"
     for maker in itertools.chain(_candidates(column), _literals(checks, column)):
-        # More than one: a random value may please a check by chance.
-        if _accepts(connection, column, checks, [maker(fresh()) for _ in range(3)]):
-            makers.append(maker)
-            # Two are enough to change a value; one is, if it never gives the same twice.
-            if len(makers) > 1 or maker(fresh()) != maker(fresh()):
-                break
-    return ColumnValues(tuple(makers))
+        tries: list[Any] = []
+        for _ in range(WANTED):
+            value = maker(fresh())
+            if value not in tries and value not in found:
+                tries.append(value)
+        accepted = _accepted(connection, column, checks, tries)
+        found += accepted
+        if accepted and (len(tries) < WANTED or min(map(len, map(str, accepted))) < 15):
+            random = False
+        if len(found) >= WANTED:
+            break
+    return ColumnValues(found[:WANTED], random=random and bool(found))
 
 
 def _candidates(column: Column) -> Iterator[Callable[[str], Any]]:
@@ -170,16 +178,21 @@ def _literals(checks: list[str], column: Column) -> Iterator[Callable[[str], Any
                 yield _constant(float(number) if "." in number else int(number))
 
 
-def _accepts(
+def _accepted(
     connection: Connection[Any], column: Column, checks: list[str], values: list[Any]
-) -> bool:
+) -> list[Any]:
+    """Give those of the values that the column takes."""
     import psycopg
     from psycopg import sql
 
-    # The column itself is a condition too: else the cast to a domain would be left out.
-    conditions = [sql.SQL("{} is not null").format(sql.Identifier(column.name))]
+    if not values:
+        return []
+    conditions: list[sql.Composable] = [sql.SQL("true")]
     conditions += [sql.Composed([sql.SQL(f"coalesce({each}, true)")]) for each in checks]
-    query = sql.SQL("select bool_and({conditions}) from (values {values}) as t ({name})").format(
+    # The column itself comes back too: else the cast to a domain would be left out.
+    query = sql.SQL(
+        "select {conditions}, {name} is null from (values {values}) as t ({name})"
+    ).format(
         conditions=sql.SQL(" and ").join(conditions),
         values=sql.SQL(", ").join(
             sql.SQL("({}::{})").format(sql.Literal(_as_text(each)), sql.SQL(column.type))
@@ -188,10 +201,13 @@ def _accepts(
         name=sql.Identifier(column.name),
     )
     try:
-        row = connection.execute(query).fetchone()
+        answers = connection.execute(query).fetchall()
     except psycopg.Error:
-        return False
-    return bool(row and row[0])
+        # One that is not of the type spoils the whole query: ask for a few by themselves.
+        if len(values) == 1:
+            return []
+        return [each for one in values[:4] for each in _accepted(connection, column, checks, [one])]
+    return [value for value, answer in zip(values, answers, strict=True) if answer[0]]
 
 
 def _as_text(value: Any) -> str:
@@ -207,7 +223,3 @@ def _constant(value: Any) -> Callable[[str], Any]:
 
 def _cut(maker: Callable[[str], Any], length: int) -> Callable[[str], Any]:
     return lambda token: maker(token)[:length]
-
-
-def _same(value: object, other: object) -> bool:
-    return other is not None and (value == other or str(value) == str(other))

@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -116,24 +117,24 @@ def end(process: psutil.Process, *, first: int = signal.SIGTERM, grace: float = 
     """End a process that `find` gave: asked first, after ``grace`` seconds by force."""
     import psutil
 
-    child = _children.pop(process.pid, None)
-    try:
+    with suppress(psutil.NoSuchProcess):
         process.send_signal(first)
-        try:
-            _wait(process, child, grace)
-        except (psutil.TimeoutExpired, subprocess.TimeoutExpired):
+        if not _gone(process, grace):
             process.kill()
-            _wait(process, child, 5.0)
-    except psutil.NoSuchProcess:
-        if child is not None:
-            child.poll()
+            _gone(process, 5.0)
 
 
-def _wait(process: psutil.Process, child: subprocess.Popen[bytes] | None, seconds: float) -> None:
-    if child is not None:
-        child.wait(seconds)
-    else:
-        process.wait(seconds)
+def _gone(process: psutil.Process, seconds: float) -> bool:
+    """Wait until a process has ended.
+
+    A zombie has: its parent may be an init that takes seconds to collect it, for which
+    `psutil.Process.wait` would wait too.
+    """
+    deadline = time.monotonic() + seconds
+    while find(process.pid) is not None and process.is_running():
+        if not wait_until(deadline):
+            return False
+    return True
 
 
 def port_is_free(port: int) -> bool:
@@ -188,9 +189,9 @@ def require_free_port(port: int, variable: str) -> None:
     )
 
 
-def wait_until(condition: float, interval: float = 0.01) -> bool:
-    """Sleep ``interval`` seconds unless the monotonic time ``condition`` has passed."""
-    if time.monotonic() >= condition:
+def wait_until(deadline: float, interval: float = 0.01) -> bool:
+    """Sleep ``interval`` seconds and give True; at the monotonic time ``deadline`` give False."""
+    if time.monotonic() >= deadline:
         return False
     time.sleep(interval)
     return True

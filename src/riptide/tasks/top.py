@@ -54,5 +54,5 @@ def test(c: Context, sessions: str = "") -> None:
     import shlex
 
     result = c.run(shlex.join(words), pty=sys.stdout.isatty(), warn=True)
-    if result is not None and not result.ok:
+    if not result.ok:
         raise Exit(code=result.exited)

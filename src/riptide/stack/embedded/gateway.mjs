@@ -11,6 +11,7 @@ import { ConfigError, readConfig } from "./gateway_config.mjs";
 
 const DATABASE_WAIT_MS = 30_000;
 const DATABASE_POLL_MS = 20;
+const PORT_RETRY_MS = 200;
 
 function die(code, message) {
   process.stderr.write(`gateway: ${message}\n`);
@@ -69,7 +70,13 @@ async function serve(config) {
     outgoing.writeHead(503, { "content-type": "application/json" }).end(JSON.stringify(health()));
   });
   // Listening comes first: a taken port is known at once, and a client that polls gets an answer, not a refusal.
+  const started = performance.now();
   server.on("error", (error) => {
+    // A client that polls a port of the ephemeral range before anyone listens can connect to itself, and so hold the
+    // port for a moment.
+    if (error.code === "EADDRINUSE" && performance.now() - started < PORT_RETRY_MS) {
+      return void setTimeout(() => server.listen(config.api_port, config.host), 50);
+    }
     const taken = error.code === "EADDRINUSE" ? "the port is taken" : error.code;
     die(1, `cannot listen on ${config.host}:${config.api_port}: ${taken}`);
   });

@@ -108,8 +108,11 @@ class Cluster:
             password_file.unlink()
 
     def initdb_argv(self) -> list[str]:
-        """Give the command that makes a data directory (PostgreSQL 17's own C.UTF-8 collation:
-        the same on every system, and nothing of the system's locales is needed)."""
+        """Give the command that makes a data directory.
+
+        The collation is PostgreSQL 17's own C.UTF-8: the same on every system, and nothing of the
+        system's locales is needed.
+        """
         return [
             self.program("initdb"),
             f"--pgdata={self.data_dir}",

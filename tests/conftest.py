@@ -1,0 +1,107 @@
+"""What all tests share: markers by folder, and the live stack that the integration tests use."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from riptide.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from riptide.results import StackStatus
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# The variables that choose where things are kept are this machine's; all others are left out, so
+# that no developer's project ever gets into a test.
+KEPT = {"RIPTIDE_CACHE_DIR", "RIPTIDE_SUPABASE_CLI"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test by the folder it is in."""
+    for item in items:
+        folder = item.path.parent.name
+        if folder in ("integration", "faults"):
+            item.add_marker(folder)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _own_environment() -> Iterator[None]:
+    """Keep the caller's SUPABASE_* and RIPTIDE_* variables out of every test."""
+    taken = {
+        name: os.environ.pop(name)
+        for name in list(os.environ)
+        if name.startswith(("SUPABASE_", "RIPTIDE_")) and name not in KEPT
+    }
+    yield
+    os.environ.update(taken)
+
+
+@pytest.fixture(scope="session")
+def make_project(_own_environment: None) -> Iterator[Callable[..., Settings]]:
+    """Give a function that makes a project in a folder of its own, on free ports.
+
+    Whatever stack it was given is stopped, and its data deleted, at the end of the session.
+    """
+    made: list[Settings] = []
+    # Not tmp_path: pytest makes that 0700, and as root PostgreSQL runs as somebody else.
+    base = Path(tempfile.mkdtemp(prefix="riptide-tests-"))
+    base.chmod(0o755)
+
+    def make(*, schema: bool = False, backend: str = "embedded") -> Settings:
+        from riptide.stack.embedded.template import free_port
+
+        root = base / f"project{len(made)}"
+        if schema:
+            shutil.copytree(
+                ROOT / "supabase", root / "supabase", ignore=shutil.ignore_patterns(".*")
+            )
+        else:
+            for name in ("migrations", "rollbacks"):
+                (root / "supabase" / name).mkdir(parents=True)
+            (root / "supabase" / "config.toml").write_text(
+                f'project_id = "test{len(made)}"\n', encoding="utf-8"
+            )
+        settings = Settings.load(
+            root,
+            backend=backend,
+            api_port=free_port(),
+            db_port=free_port(),
+            environ={name: os.environ[name] for name in KEPT if name in os.environ},
+        )
+        made.append(settings)
+        return settings
+
+    yield make
+    from riptide.stack.embedded.stack import EmbeddedStack
+
+    for settings in made:
+        if settings.run_dir.exists():
+            EmbeddedStack(settings).stop(delete_data=True)
+    shutil.rmtree(base)
+
+
+@pytest.fixture(scope="session")
+def project(make_project: Callable[..., Settings]) -> Settings:
+    """Give RipTide's own project, its stack started and its migrations pushed by the real CLI."""
+    from riptide import apply_migrations, open_stack
+
+    settings = make_project(schema=True)
+    open_stack(settings).start()
+    apply_migrations(settings=settings)
+    return settings
+
+
+@pytest.fixture(scope="session")
+def stack(project: Settings) -> StackStatus:
+    """Give the running stack of `project`."""
+    from riptide import open_stack
+
+    return open_stack(project).status()

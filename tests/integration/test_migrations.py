@@ -1,0 +1,326 @@
+"""Migrations through the real Supabase CLI on a real database."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+
+from riptide import (
+    ConfigError,
+    DatabaseError,
+    DriftError,
+    MigrationError,
+    StackError,
+    apply_migrations,
+    create_migration,
+    initialize_supabase,
+    list_migrations,
+    open_stack,
+    reset_database,
+    rollback_migrations,
+)
+from riptide.results import MigrationState
+from riptide.settings import Settings, Target
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from riptide.results import MigrationList
+
+
+@pytest.fixture(scope="module")
+def running(make_project: Callable[..., Settings]) -> Settings:
+    """Give a project of this module's own, its stack started."""
+    settings = make_project()
+    open_stack(settings).start()
+    return settings
+
+
+@pytest.fixture
+def empty(running: Settings) -> Iterator[Settings]:
+    """Give that project without files, without tables and without history."""
+    yield running
+    for folder in (running.migrations_dir, running.rollbacks_dir):
+        for path in folder.iterdir():
+            path.unlink()
+    with psycopg.connect(running.local_db_url, autocommit=True) as connection:
+        tables = connection.execute(
+            "select tablename from pg_tables where schemaname = 'public'"
+        ).fetchall()
+        for (name,) in tables:
+            connection.execute(f'drop table public."{name}" cascade')
+        connection.execute("drop schema if exists supabase_migrations cascade")
+
+
+def write(settings: Settings, version: str, name: str, up: str, down: str | None = "") -> Path:
+    path = settings.migrations_dir / f"{version}_{name}.sql"
+    path.write_text(up, encoding="utf-8")
+    if down is not None:
+        (settings.rollbacks_dir / path.name).write_text(down, encoding="utf-8")
+    return path
+
+
+def states(found: MigrationList) -> dict[str, MigrationState]:
+    return {each.version: each.state for each in found.migrations}
+
+
+def tables(settings: Settings) -> set[str]:
+    with psycopg.connect(settings.local_db_url) as connection:
+        rows = connection.execute(
+            "select tablename from pg_tables where schemaname = 'public'"
+        ).fetchall()
+    return {name for (name,) in rows}
+
+
+def test_push_applies_in_order_and_once(empty: Settings) -> None:
+    """A push applies every pending file, oldest first; the next one finds nothing to do."""
+    write(empty, "20250101000000", "one", "create table public.one (id int primary key);")
+    write(empty, "20250102000000", "two", "create table public.two (id int references public.one);")
+    assert set(states(list_migrations(settings=empty)).values()) == {MigrationState.PENDING}
+    first = apply_migrations(settings=empty)
+    assert first.applied == ("20250101000000_one.sql", "20250102000000_two.sql")
+    assert tables(empty) == {"one", "two"}
+    assert apply_migrations(settings=empty).up_to_date
+    assert set(states(list_migrations(settings=empty)).values()) == {MigrationState.APPLIED}
+
+
+def test_dry_run_changes_nothing(empty: Settings) -> None:
+    """A dry run names what would be applied, by the CLI's own word, and applies nothing."""
+    write(empty, "20250101000000", "one", "create table public.one (id int);")
+    result = apply_migrations(settings=empty, dry_run=True)
+    assert result.applied == ("20250101000000_one.sql",)
+    assert result.dry_run
+    assert tables(empty) == set()
+
+
+def test_failing_sql_names_file_line_and_state(empty: Settings) -> None:
+    """SQL that fails is told with file, line, caret and SQLSTATE, and leaves nothing behind."""
+    write(empty, "20250101000000", "good", "create table public.good (id int);")
+    bad = write(
+        empty,
+        "20250102000000",
+        "bad",
+        "create table public.bad (id int);\n"
+        "-- a comment; with a semicolon\n"
+        "create function public.f() returns int language plpgsql as $$\n"
+        "begin return 1; end $$;\n"
+        "\n"
+        "insert into public.bad\n"
+        "values (1),\n"
+        "       (nope);\n",
+    )
+    with pytest.raises(MigrationError) as caught:
+        apply_migrations(settings=empty)
+    error = caught.value
+    assert (error.file, error.line, error.sqlstate) == (bad, 8, "42703")
+    assert error.message == '20250102000000_bad.sql:8: column "nope" does not exist (42703)'
+    assert error.detail == "   8 │        (nope);\n     │         ^"
+    assert "1 of 2 migrations applied" in (error.state or "")
+    assert tables(empty) == {"good"}
+    assert states(list_migrations(settings=empty)) == {
+        "20250101000000": MigrationState.APPLIED,
+        "20250102000000": MigrationState.PENDING,
+    }
+
+
+def test_violated_constraint_names_the_statement_s_line(empty: Settings) -> None:
+    """An error without a position is told with the line where the statement's first word is."""
+    write(
+        empty,
+        "20250101000000",
+        "bad",
+        "create table public.t (id int check (id > 0));\n"
+        "insert into public.t values (1);\n"
+        "/* why */ -- and how\n"
+        "insert into public.t values (-1);\n",
+    )
+    with pytest.raises(MigrationError) as caught:
+        apply_migrations(settings=empty)
+    assert (caught.value.line, caught.value.sqlstate) == (4, "23514")
+    assert "Failing row contains (-1)" in (caught.value.detail or "")
+
+
+def test_file_that_is_not_utf8_is_refused_before_anything(empty: Settings) -> None:
+    """The CLI would apply it with its characters replaced; here nothing at all is applied."""
+    write(empty, "20250101000000", "good", "create table public.good (id int);")
+    bad = empty.migrations_dir / "20250102000000_latin.sql"
+    bad.write_bytes(b"select 1;\n-- caf\xe9\n")
+    with pytest.raises(MigrationError, match="latin.sql:2: not UTF-8") as caught:
+        apply_migrations(settings=empty)
+    assert caught.value.line == 2
+    assert tables(empty) == set()
+
+
+def test_out_of_order_is_refused_and_allowed_when_asked(empty: Settings) -> None:
+    """A file older than the newest applied one needs include_all."""
+    write(empty, "20250102000000", "two", "create table public.two (id int);")
+    apply_migrations(settings=empty)
+    write(empty, "20250101000000", "one", "create table public.one (id int);")
+    assert states(list_migrations(settings=empty))["20250101000000"] is MigrationState.OUT_OF_ORDER
+    with pytest.raises(DriftError, match="after newer ones") as caught:
+        apply_migrations(settings=empty)
+    assert caught.value.exit_code == 3
+    assert tables(empty) == {"two"}
+    assert apply_migrations(settings=empty, include_all=True).applied == ("20250101000000_one.sql",)
+
+
+def test_applied_without_file_is_refused(empty: Settings) -> None:
+    """A history row that has no file here ends the push before anything is applied."""
+    gone = write(empty, "20250101000000", "one", "create table public.one (id int);")
+    apply_migrations(settings=empty)
+    gone.unlink()
+    write(empty, "20250102000000", "two", "create table public.two (id int);")
+    assert states(list_migrations(settings=empty))["20250101000000"] is MigrationState.MISSING
+    with pytest.raises(DriftError, match="no file for"):
+        apply_migrations(settings=empty)
+    assert tables(empty) == {"one"}
+
+
+def test_rollback_takes_back_the_newest_and_keeps_the_rest(empty: Settings) -> None:
+    """A rollback undoes the newest file and its history row; other tables keep their rows."""
+    write(empty, "20250101000000", "one", "create table public.one (id int);")
+    write(
+        empty,
+        "20250102000000",
+        "two",
+        "create table public.two (id int);",
+        "drop table if exists public.two;",
+    )
+    apply_migrations(settings=empty)
+    with psycopg.connect(empty.local_db_url, autocommit=True) as connection:
+        connection.execute("insert into public.one values (1), (2)")
+    result = rollback_migrations(settings=empty)
+    assert result.rolled_back == ("20250102000000_two",)
+    assert tables(empty) == {"one"}
+    with psycopg.connect(empty.local_db_url) as connection:
+        assert connection.execute("select count(*) from public.one").fetchone() == (2,)
+    assert states(list_migrations(settings=empty))["20250102000000"] is MigrationState.PENDING
+    assert apply_migrations(settings=empty).applied == ("20250102000000_two.sql",)
+
+
+def test_failing_rollback_undoes_itself(empty: Settings) -> None:
+    """A twin that fails halfway leaves the database and the history as they were."""
+    write(
+        empty,
+        "20250101000000",
+        "one",
+        "create table public.one (id int);",
+        "drop table public.one;\nselect * from public.nowhere;\n",
+    )
+    apply_migrations(settings=empty)
+    with pytest.raises(MigrationError) as caught:
+        rollback_migrations(settings=empty)
+    assert (caught.value.line, caught.value.sqlstate) == (2, "42P01")
+    assert tables(empty) == {"one"}
+    assert states(list_migrations(settings=empty))["20250101000000"] is MigrationState.APPLIED
+
+
+@pytest.mark.parametrize(
+    ("down", "message"),
+    [
+        (None, "has no rollback"),
+        ("drop table public.one;\ncommit;\n", "commit would end the transaction"),
+    ],
+)
+def test_unusable_twin_is_refused(empty: Settings, down: str | None, message: str) -> None:
+    """No twin, or one that would commit by itself, is refused with nothing changed."""
+    write(empty, "20250101000000", "one", "create table public.one (id int);", down)
+    apply_migrations(settings=empty)
+    with pytest.raises(MigrationError, match=message) as caught:
+        rollback_migrations(settings=empty)
+    assert "supabase/rollbacks/20250101000000_one.sql" in str(caught.value)
+    assert tables(empty) == {"one"}
+
+
+def test_impossible_steps_are_refused(empty: Settings) -> None:
+    """Fewer than one step, or more than are applied, is refused with nothing changed."""
+    write(empty, "20250101000000", "one", "create table public.one (id int);")
+    with pytest.raises(ConfigError, match="nothing to take back"):
+        rollback_migrations(settings=empty)
+    apply_migrations(settings=empty)
+    for steps in (0, 2):
+        with pytest.raises(ConfigError, match="cannot be taken back"):
+            rollback_migrations(settings=empty, steps=steps)
+    assert tables(empty) == {"one"}
+    assert rollback_migrations(settings=empty, dry_run=True).rolled_back == ("20250101000000_one",)
+    assert tables(empty) == {"one"}
+
+
+def test_reset_replays_and_seeds(make_project: Callable[..., Settings]) -> None:
+    """A reset empties the database, replays every file, and runs the seed when it is wanted."""
+    settings = make_project()
+    open_stack(settings).start()
+    write(settings, "20250101000000", "one", "create table public.one (id int);")
+    (settings.supabase_dir / "seed.sql").write_text("insert into public.one values (41), (42);")
+    apply_migrations(settings=settings)
+    with psycopg.connect(settings.local_db_url, autocommit=True) as connection:
+        connection.execute("create table public.by_hand (id int)")
+    result = reset_database(settings=settings)
+    assert result.applied == ("20250101000000_one.sql",)
+    assert tables(settings) == {"one"}
+    with psycopg.connect(settings.local_db_url) as connection:
+        assert connection.execute("select sum(id) from public.one").fetchone() == (83,)
+    reset_database(settings=settings, seed=False)
+    with psycopg.connect(settings.local_db_url) as connection:
+        assert connection.execute("select sum(id) from public.one").fetchone() == (None,)
+
+
+def test_failing_seed_is_told_as_the_seed_s(empty: Settings) -> None:
+    """When the migrations went well and the seed did not, the error says which it was."""
+    write(empty, "20250101000000", "one", "create table public.one (id int);")
+    seed = empty.supabase_dir / "seed.sql"
+    seed.write_text("insert into public.nowhere values (1);")
+    try:
+        with pytest.raises(MigrationError, match="seed") as caught:
+            apply_migrations(settings=empty, include_seed=True)
+    finally:
+        seed.unlink()
+    assert caught.value.sqlstate == "42P01"
+    assert "1 of 1 migration applied" in (caught.value.state or "")
+
+
+def test_unreachable_database_is_told(make_project: Callable[..., Settings]) -> None:
+    """Where no database listens, status and push say so and name the next command."""
+    settings = make_project()
+    for call in (list_migrations, apply_migrations):
+        with pytest.raises(DatabaseError, match="cannot be reached") as caught:
+            call(settings=settings)
+        assert caught.value.next_step == "inv stack.start"
+    with pytest.raises(StackError, match="not running"):
+        rollback_migrations(settings=settings)
+
+
+def test_wrong_password_is_told_without_it(running: Settings) -> None:
+    """A refused password is an error in which neither password stands."""
+    url = running.local_db_url.replace(":postgres@", ":s3cret-word@")
+    with pytest.raises(DatabaseError, match="cannot be reached") as caught:
+        list_migrations(settings=replace(running, target=Target(kind="remote", url=url)))
+    assert "password authentication failed" in str(caught.value)
+    assert "s3cret-word" not in str(caught.value)
+
+
+def test_remote_url_target_is_pushed_by_the_cli(empty: Settings) -> None:
+    """A database given by its URL is pushed to by the CLI's --remote."""
+    write(empty, "20250101000000", "one", "create table public.one (id int);")
+    remote = replace(empty, target=Target(kind="remote", url=empty.local_db_url))
+    assert apply_migrations(settings=remote).applied == ("20250101000000_one.sql",)
+    assert tables(empty) == {"one"}
+
+
+def test_created_migration_is_taken_by_the_cli(empty: Settings) -> None:
+    """What create_migration writes, the CLI applies, and its twin takes back."""
+    made = create_migration("add_teams", settings=empty)
+    assert apply_migrations(settings=empty).applied == (made.path.name,)
+    assert rollback_migrations(settings=empty).rolled_back == (made.path.stem,)
+
+
+def test_initialize_makes_a_project_that_works(tmp_path: Path) -> None:
+    """`supabase init` by the real CLI makes a project whose settings load; twice is once."""
+    made = initialize_supabase(tmp_path)
+    assert (tmp_path / "supabase" / "config.toml") in made.created
+    assert Settings.load(tmp_path, environ={}).config.db_port == 54322
+    assert initialize_supabase(tmp_path).created == ()
