@@ -244,8 +244,10 @@ def read_dotenv(path: Path) -> dict[str, str]:
     for each in bindings:
         # A value is a secret more often than not: name the line, never show it.
         if each.error:
+            text = each.original.string  # the blank lines before it are counted as its own
+            line = each.original.line + text[: len(text) - len(text.lstrip())].count("\n")
             raise ConfigError(
-                f"{path.name}:{each.original.line}: this line cannot be understood",
+                f"{path.name}:{line}: this line cannot be understood",
                 detail="  A line is NAME=value, a comment (#) or empty.",
                 next_step=f"mend {path}",
             )

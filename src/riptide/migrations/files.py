@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 # The CLI takes every file of this form and passes over all others without a word.
 _FILE_NAME = re.compile(r"^(\d+)_(.*)\.sql$")
-_SLUG = re.compile(r"^[A-Za-z0-9_]+$", re.ASCII)
+_SLUG = re.compile(r"[A-Za-z0-9_]+")
 _VERSION_FORMAT = "%Y%m%d%H%M%S"
 _LONGEST_NAME = 120  # characters; a file name has room for 255 bytes on every common system
 
@@ -195,7 +195,7 @@ def check_name(name: str) -> None:
     problem = None
     if not name:
         problem = "a migration needs a name"
-    elif not _SLUG.match(name):
+    elif not _SLUG.fullmatch(name):
         problem = f"{name!r} cannot be a migration's name"
     elif len(name) > _LONGEST_NAME:
         problem = f"a migration's name has at most {_LONGEST_NAME} characters, not {len(name)}"
