@@ -435,10 +435,12 @@ def test_interrupted_command_is_ended(project: Project, monkeypatch: pytest.Monk
         def wait(self, timeout: float) -> None:
             ended.append(timeout)
 
-    monkeypatch.setattr(subprocess, "Popen", Child)
-    monkeypatch.setattr(os, "killpg", lambda pid, number: ended.append((pid, number)))
-    with pytest.raises(KeyboardInterrupt):
-        bootstrap.run(["pip"])
+    # A context, as it must be undone before the fixture fp puts the real Popen back.
+    with monkeypatch.context() as patch:
+        patch.setattr(subprocess, "Popen", Child)
+        patch.setattr(os, "killpg", lambda pid, number: ended.append((pid, number)))
+        with pytest.raises(KeyboardInterrupt):
+            bootstrap.run(["pip"])
     assert ended == [(4321, signal.SIGTERM), 5, (4321, signal.SIGKILL), 5]
 
 

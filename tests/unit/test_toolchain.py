@@ -697,7 +697,8 @@ def test_what_root_installs_can_be_read_by_all(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Under a tight umask, what root installs is open to the user that PostgreSQL runs as."""
-    monkeypatch.setattr(_install, "is_root", lambda: True)
+    for module in (_install, _access):
+        monkeypatch.setattr(module, "is_root", lambda: True)
     before = os.umask(0o077)
     try:
         register_npm(fp, settings, tmp_path)

@@ -1,0 +1,232 @@
+"""A push: what it runs, what it refuses, how it tells a failure."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from riptide.database import HistoryRow
+from riptide.errors import CommandError, DriftError, MigrationError, StackError
+from riptide.migrations.history import join
+from riptide.migrations.push import apply_migrations, explain, require_local_stack
+from riptide.results import Migration, MigrationList, MigrationState, StackStatus
+from riptide.stack.embedded.stack import EmbeddedStack
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pytest_subprocess import FakeProcess
+
+    from riptide.settings import Settings
+
+APPLIED, PENDING = MigrationState.APPLIED, MigrationState.PENDING
+
+
+@pytest.fixture(autouse=True)
+def cli(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put the CLI at a place of the test's own."""
+    monkeypatch.setattr("riptide.toolchain.find_cli", lambda *_, **__: Path("/bin/supabase"))
+
+
+def files(settings: Settings, *versions: str) -> list[Path]:
+    paths = []
+    for version in versions:
+        path = settings.migrations_dir / f"{version}_m{version}.sql"
+        path.write_text("select 1;\n", encoding="utf-8")
+        paths.append(path)
+    return paths
+
+
+def history(monkeypatch: pytest.MonkeyPatch, settings: Settings, *steps: list[str]) -> None:
+    """Let the database's history be each of ``steps`` in turn."""
+    from riptide.migrations.files import scan
+
+    turns: Iterator[list[str]] = iter(steps)
+
+    def listed(**_: object) -> MigrationList:
+        rows = [HistoryRow(version, "") for version in next(turns)]
+        return MigrationList(target="test", migrations=join(scan(settings), rows))
+
+    monkeypatch.setattr("riptide.migrations.push.list_migrations", listed)
+
+
+def argv(settings: Settings, *flags: str) -> list[str]:
+    end = ["--output-format=json", f"--workdir={settings.root}"]
+    return ["/bin/supabase", "db", "push", "--yes", *flags, *end]
+
+
+def test_push_runs_exactly_one_command(
+    settings: Settings, fp: FakeProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A push of pending files is one `supabase db push`."""
+    files(settings, "1", "2")
+    history(monkeypatch, settings, ["1"], ["1", "2"])
+    fp.register(argv(settings), stdout=json.dumps({"migrations": ["2_m2.sql"], "seeds": []}))
+    result = apply_migrations(settings=settings)
+    assert list(fp.calls) == [argv(settings)]
+    assert result.applied == ("2_m2.sql",)
+
+
+def test_push_passes_every_flag(
+    settings: Settings, fp: FakeProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """dry_run, include_all and include_seed are the CLI's own flags."""
+    files(settings, "1")
+    history(monkeypatch, settings, [])
+    expected = argv(settings, "--dry-run", "--include-all", "--include-seed")
+    fp.register(expected, stdout=json.dumps({"migrations": ["1_m1.sql"], "seeds": ["seed.sql"]}))
+    result = apply_migrations(settings=settings, dry_run=True, include_all=True, include_seed=True)
+    assert list(fp.calls) == [expected]
+    assert result.seeded == ("seed.sql",)
+
+
+def test_push_with_nothing_pending_runs_nothing(
+    settings: Settings, fp: FakeProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where nothing is pending the CLI is not even started."""
+    files(settings, "1")
+    history(monkeypatch, settings, ["1"])
+    assert apply_migrations(settings=settings).up_to_date
+    assert list(fp.calls) == []
+
+
+@pytest.mark.parametrize(
+    ("applied", "message"),
+    [(["1", "2", "9"], "no file for"), (["2"], "applied after newer ones")],
+)
+def test_push_refuses_contradictions_before_the_cli(
+    settings: Settings,
+    fp: FakeProcess,
+    monkeypatch: pytest.MonkeyPatch,
+    applied: list[str],
+    message: str,
+) -> None:
+    """History without file, or a file out of order: refused before the CLI is started."""
+    files(settings, "1", "2")
+    history(monkeypatch, settings, applied)
+    with pytest.raises(DriftError, match=message) as caught:
+        apply_migrations(settings=settings)
+    assert caught.value.state == "nothing was applied"
+    assert list(fp.calls) == []
+
+
+def test_push_that_left_something_out_is_told(
+    settings: Settings, fp: FakeProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Success is believed only when the history holds what was planned."""
+    files(settings, "1")
+    history(monkeypatch, settings, [], [])
+    fp.register(argv(settings), stdout=json.dumps({"migrations": ["1_m1.sql"]}))
+    with pytest.raises(DriftError, match="the history lacks 1 migration"):
+        apply_migrations(settings=settings)
+
+
+def test_failure_names_the_file_that_failed(
+    settings: Settings, fp: FakeProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which file failed is what the CLI was applying, and the state counts what was applied."""
+    paths = files(settings, "1", "2", "3")
+    history(monkeypatch, settings, [], ["1"])
+    message = "ERROR: no (SQLSTATE 42P01)\nAt statement: 0\nselect 1"
+    fp.register(
+        argv(settings),
+        stdout=json.dumps({"error": {"code": "DbPushApplyError", "message": message}}),
+        stderr="Applying migration 1_m1.sql...\nApplying migration 2_m2.sql...\n",
+        returncode=1,
+    )
+    with pytest.raises(MigrationError) as caught:
+        apply_migrations(settings=settings)
+    assert (caught.value.file, caught.value.line) == (paths[1], 1)
+    assert caught.value.state == (
+        "nothing of this file was applied; 1 of 3 migrations applied, nothing of the others"
+    )
+
+
+def test_failure_of_another_kind_is_told_in_the_cli_s_words(
+    settings: Settings, fp: FakeProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A failure that is no file's keeps the CLI's message and says what was applied."""
+    files(settings, "1")
+    history(monkeypatch, settings, [], [])
+    fp.register(
+        argv(settings),
+        stdout=json.dumps({"error": {"code": "Other", "message": "disk on fire"}}),
+        returncode=1,
+    )
+    with pytest.raises(CommandError, match="the push failed: disk on fire") as caught:
+        apply_migrations(settings=settings)
+    assert "0 of 1 migration applied" in (caught.value.state or "")
+
+
+FILE = """\
+create table public.b (id int);
+
+/* block ; */
+insert into public.b
+values (1),
+       (nope);
+"""
+
+
+def error(settings: Settings, message: str, text: str = FILE) -> MigrationError:
+    path = settings.migrations_dir / "1_b.sql"
+    return explain(message, text, path, settings, state="s", next_step="n")
+
+
+def test_explain_places_the_caret(settings: Settings) -> None:
+    """The caret's line is counted from where the statement begins in the file."""
+    found = error(
+        settings,
+        'ERROR: column "nope" does not exist (SQLSTATE 42703)\nAt statement: 1\n'
+        "/* block ; */\ninsert into public.b\nvalues (1),\n       (nope)\n        ^",
+    )
+    assert (found.line, found.sqlstate) == (6, "42703")
+    assert found.message == '1_b.sql:6: column "nope" does not exist (42703)'
+    assert found.detail == "   6 │        (nope);\n     │         ^"
+
+
+def test_explain_without_a_caret(settings: Settings) -> None:
+    """Without a position the statement's first word is where to look; the details follow."""
+    found = error(
+        settings,
+        "ERROR: new row violates check (SQLSTATE 23514)\nFailing row contains (-1).\n"
+        "At statement: 1\n/* block ; */\ninsert into public.b\nvalues (1),\n       (nope)",
+    )
+    assert found.line == 4
+    assert found.detail == "   4 │ insert into public.b\n     Failing row contains (-1)."
+
+
+def test_explain_without_a_statement(settings: Settings) -> None:
+    """Words without a statement are told without a line."""
+    found = error(settings, "connection lost")
+    assert (found.line, found.sqlstate, found.message) == (None, None, "1_b.sql: connection lost")
+
+
+def test_join_gives_each_state(settings: Settings) -> None:
+    """A version is applied, pending, out of order or missing by where it is known."""
+    files(settings, "1", "3", "5")
+    from riptide.migrations.files import scan
+
+    joined = join(scan(settings), [HistoryRow("2", "gone"), HistoryRow("3", "x")])
+    assert [(each.version, each.state) for each in joined] == [
+        ("1", MigrationState.OUT_OF_ORDER),
+        ("2", MigrationState.MISSING),
+        ("3", APPLIED),
+        ("5", PENDING),
+    ]
+    assert joined[1] == Migration(version="2", name="gone", state=MigrationState.MISSING)
+
+
+def test_local_database_that_is_not_ours_is_refused(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever listens on the port, a stopped stack is not this project's database."""
+    stopped = StackStatus(backend="embedded", running=False, services={"database": False})
+    monkeypatch.setattr(EmbeddedStack, "status", lambda self: stopped)
+    monkeypatch.setattr("riptide.stack.docker.daemon_version", lambda runner: None)
+    with pytest.raises(StackError, match="not running") as caught:
+        require_local_stack(settings)
+    assert caught.value.next_step == "inv stack.start"
