@@ -48,7 +48,11 @@ def task(*arguments: str, **options: Any) -> Callable[[Callable[..., Any]], Task
                 render.error(error)
                 raise Exit(code=error.exit_code) from None
             except KeyboardInterrupt:
-                sys.stderr.write("\ninterrupted; what was started by this command is stopped\n")
+                sys.stderr.write(
+                    "\nerror: interrupted\n"
+                    "state: the step under way was stopped; what was done before it stays\n"
+                    "next:  the same command again; it goes on from there\n"
+                )
                 raise Exit(code=_INTERRUPTED) from None
             except BrokenPipeError:  # `inv … | head`: the reader has seen enough
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -128,5 +128,6 @@ try {
 } catch (error) {
   if (error instanceof ConfigError) die(2, error.message);
   const { describe } = await import("./gateway_http.mjs");
+  if (error.code === "3F000") die(1, "the database has no schema auth: roles.sql has not been applied to it");
   die(1, error.severity ? describe(error) : error.message);
 }

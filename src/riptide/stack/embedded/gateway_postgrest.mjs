@@ -45,7 +45,8 @@ const unavailable = () => ({
 });
 
 const isJson = (type) => type === "json" || type === "jsonb";
-const isLossyNumber = (text) => /^[+-]?[\d.]+(?:e[+-]?\d+)?$/i.test(text) && String(Number(text)) !== text;
+/** Whether lite takes the text for a number that is then written otherwise (1.10, 0x10, 9007199254740993). */
+const isLossyNumber = (text) => text.trim() !== "" && Number.isFinite(Number(text)) && String(Number(text)) !== text;
 
 /**
  * Values of a body as PostgREST takes them. lite reads a string that is meant for a json column as JSON text and one

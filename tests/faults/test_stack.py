@@ -1,0 +1,188 @@
+"""The embedded stack under kill -9, Ctrl-C, stale files and foreign processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import psutil
+import psycopg
+import pytest
+
+from riptide import open_stack
+from riptide.stack.embedded.state import State
+from riptide.stack.process import find
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from riptide.results import StackStatus
+    from riptide.settings import Settings
+
+TASKS = "from riptide.tasks import namespace\n\nns = namespace()\n"
+
+
+def processes_of(settings: Settings) -> list[psutil.Process]:
+    """Give every live process that works for a project, by its command line."""
+    found = []
+    for each in psutil.process_iter(["cmdline", "status"]):
+        words = each.info["cmdline"] or []
+        ours = any(str(settings.root) in word for word in words)
+        if ours and each.info["status"] != psutil.STATUS_ZOMBIE and each.pid != os.getpid():
+            found.append(each)
+    return found
+
+
+def rows(status: StackStatus) -> list[tuple[int]]:
+    with psycopg.connect(status.db_url) as connection:
+        return connection.execute("select id from public.kept").fetchall()
+
+
+def inv(settings: Settings, *words: str) -> subprocess.Popen[str]:
+    (settings.root / "tasks.py").write_text(TASKS, encoding="utf-8")
+    return subprocess.Popen(
+        [sys.executable, "-m", "invoke", *words],
+        cwd=settings.root,
+        env={
+            **os.environ,
+            "RIPTIDE_STACK": "embedded",
+            "SUPABASE_API_PORT": str(settings.config.api_port),
+            "SUPABASE_DB_PORT": str(settings.config.db_port),
+        },
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+@pytest.fixture
+def started(make_project: Callable[..., Settings]) -> tuple[Settings, StackStatus]:
+    """Give a project and its started stack, with one row in it."""
+    settings = make_project()
+    status = open_stack(settings).start()
+    with psycopg.connect(status.db_url, autocommit=True) as connection:
+        connection.execute("create table public.kept (id int); insert into public.kept values (7)")
+    return settings, status
+
+
+@pytest.fixture
+def stranger() -> Iterator[subprocess.Popen[bytes]]:
+    """Give a process that is none of ours."""
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    yield process
+    process.kill()
+    process.wait()
+
+
+@pytest.mark.parametrize("killed", [["postgres"], ["gateway"], ["postgres", "gateway"]])
+def test_start_mends_what_was_killed(
+    started: tuple[Settings, StackStatus], killed: list[str]
+) -> None:
+    """After kill -9 of any part the status says so, and a plain start gives all back, data too."""
+    settings, before = started
+    for name in killed:
+        os.kill(before.pids[name], signal.SIGKILL)
+    deadline = time.monotonic() + 10
+    while any(find(before.pids[name]) for name in killed) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    stack = open_stack(settings)
+    assert not stack.status().running
+    again = stack.start()
+    assert again.running
+    assert again.started
+    assert rows(again) == [(7,)]
+
+
+@pytest.mark.parametrize("content", [b"", b'{"format": 1, "insta', b"[]", b'{"format": 99}'])
+def test_start_survives_a_broken_state_file(
+    started: tuple[Settings, StackStatus], content: bytes
+) -> None:
+    """With half a state file the running processes are found all the same; none is left twice."""
+    settings, _ = started
+    (settings.run_dir / "stack.json").write_bytes(content)
+    again = open_stack(settings).start()
+    assert again.running
+    assert rows(again) == [(7,)]
+    mains = {each.pid for each in processes_of(settings)}
+    assert set(again.pids.values()) == mains
+
+
+def test_foreign_process_is_never_ended(
+    started: tuple[Settings, StackStatus], stranger: subprocess.Popen[bytes]
+) -> None:
+    """A pid in the state that belongs to somebody else's process now is left alone."""
+    from dataclasses import replace
+
+    settings, _ = started
+    stack = open_stack(settings)
+    state = State.read(settings.run_dir)
+    assert state is not None
+    stack.stop()
+    replace(state, postgres_pid=stranger.pid, gateway_pid=stranger.pid).write(settings.run_dir)
+    postmaster = state.home / "data" / "postmaster.pid"
+    postmaster.write_text(f"{stranger.pid}\n{state.home}/data\n1\n{state.db_port}\n\n127.0.0.1\n")
+    assert not stack.status().running
+    again = stack.start()
+    assert again.running
+    assert stranger.pid not in again.pids.values()
+    stack.stop()
+    assert stranger.poll() is None
+
+
+def test_stop_without_a_state_finds_the_orphans(started: tuple[Settings, StackStatus]) -> None:
+    """Processes whose state file is gone are ended by a plain stop."""
+    settings, _ = started
+    (settings.run_dir / "stack.json").unlink()
+    open_stack(settings).stop()
+    assert processes_of(settings) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+def test_start_that_is_ended_at_any_moment(
+    make_project: Callable[..., Settings], number: signal.Signals
+) -> None:
+    """A start that is killed or interrupted at any moment is followed by a plain one that works."""
+    settings = make_project()
+    for milliseconds in (150, 300, 450, 600, 800, 1000):
+        process = inv(settings, "stack.start")
+        time.sleep(milliseconds / 1000)
+        process.send_signal(number)
+        output, _ = process.communicate(timeout=60)
+        assert "ModuleNotFoundError" not in output
+        if number is signal.SIGINT and process.returncode == 130:
+            assert "interrupted" in output
+            assert processes_of(settings) == []
+        # Before the task began, SIGINT is Python's own affair.
+        if number is signal.SIGINT and "error: interrupted" in output:
+            assert "Traceback" not in output
+        status = open_stack(settings).start()
+        assert status.running
+        assert {each.pid for each in processes_of(settings)} == set(status.pids.values())
+        open_stack(settings).stop(delete_data=True)
+    assert processes_of(settings) == []
+
+
+def test_up_that_is_interrupted_is_followed_by_one_that_works(
+    make_project: Callable[..., Settings],
+) -> None:
+    """Ctrl-C at any point of `up` leaves no user and no orphan, and the next `up` is green."""
+    settings = make_project(schema=True)
+    for milliseconds in (400, 900, 1400, 1900, 2400, 2900):
+        process = inv(settings, "up")
+        time.sleep(milliseconds / 1000)
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=60)
+        assert process.returncode in (0, 1, 130, -signal.SIGINT), output
+    process = inv(settings, "up")
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, output
+    status = open_stack(settings).status()
+    assert {each.pid for each in processes_of(settings)} == set(status.pids.values())
+    with psycopg.connect(status.db_url) as connection:
+        assert connection.execute("select count(*) from auth.users").fetchone() == (0,)
