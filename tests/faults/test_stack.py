@@ -38,11 +38,13 @@ def processes_of(settings: Settings) -> list[psutil.Process]:
 
 
 def rows(status: StackStatus) -> list[tuple[int]]:
+    """Give what is in the table that must survive."""
     with psycopg.connect(status.db_url) as connection:
         return connection.execute("select id from public.kept").fetchall()
 
 
 def inv(settings: Settings, *words: str) -> subprocess.Popen[str]:
+    """Start a real `inv` in a project's folder."""
     (settings.root / "tasks.py").write_text(TASKS, encoding="utf-8")
     return subprocess.Popen(
         [sys.executable, "-m", "invoke", *words],

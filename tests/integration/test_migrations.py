@@ -57,6 +57,7 @@ def empty(running: Settings) -> Iterator[Settings]:
 
 
 def write(settings: Settings, version: str, name: str, up: str, down: str | None = "") -> Path:
+    """Write a migration and, unless ``down`` is None, its twin."""
     path = settings.migrations_dir / f"{version}_{name}.sql"
     path.write_text(up, encoding="utf-8")
     if down is not None:
@@ -65,10 +66,12 @@ def write(settings: Settings, version: str, name: str, up: str, down: str | None
 
 
 def states(found: MigrationList) -> dict[str, MigrationState]:
+    """Give where each version stands."""
     return {each.version: each.state for each in found.migrations}
 
 
 def tables(settings: Settings) -> set[str]:
+    """Give the names of the tables in schema public."""
     with psycopg.connect(settings.local_db_url) as connection:
         rows = connection.execute(
             "select tablename from pg_tables where schemaname = 'public'"
@@ -149,7 +152,7 @@ def test_file_that_is_not_utf8_is_refused_before_anything(empty: Settings) -> No
     write(empty, "20250101000000", "good", "create table public.good (id int);")
     bad = empty.migrations_dir / "20250102000000_latin.sql"
     bad.write_bytes(b"select 1;\n-- caf\xe9\n")
-    with pytest.raises(MigrationError, match="latin.sql:2: not UTF-8") as caught:
+    with pytest.raises(MigrationError, match=r"latin\.sql:2: not UTF-8") as caught:
         apply_migrations(settings=empty)
     assert caught.value.line == 2
     assert tables(empty) == set()

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 
 def health(status: StackStatus) -> dict[str, str]:
+    """Ask the gateway how it is."""
     with urllib.request.urlopen(f"{status.api_url}/_riptide/health", timeout=5) as answer:
         body: dict[str, str] = json.load(answer)
         return body
@@ -115,7 +116,7 @@ def test_reset_gives_the_stack_back_empty(make_project: Callable[..., Settings])
 
 
 def test_delete_data_removes_the_folder(make_project: Callable[..., Settings]) -> None:
-    """stop with delete_data leaves neither the data directory nor a state."""
+    """Stop with delete_data leaves neither the data directory nor a state."""
     settings = make_project()
     stack = open_stack(settings)
     status = stack.start()
@@ -132,9 +133,8 @@ def test_taken_port_is_named_with_its_owner(
     """A taken port is refused before anything is started, with the program that takes it."""
     settings = make_project()
     port = getattr(settings.config, which)
-    with socket.create_server(("127.0.0.1", port)):
-        with pytest.raises(StackError) as caught:
-            open_stack(settings).start()
+    with socket.create_server(("127.0.0.1", port)), pytest.raises(StackError) as caught:
+        open_stack(settings).start()
     assert f"port {port} is taken by" in caught.value.message
     assert f"pid {os.getpid()}" in caught.value.message
     assert "SUPABASE_" in str(caught.value.next_step)

@@ -27,6 +27,7 @@ def cli(settings: Settings) -> SupabaseCLI:
 
 
 def tail(settings: Settings) -> list[str]:
+    """Give the flags that every command ends with."""
     return ["--output-format=json", f"--workdir={settings.root}"]
 
 
@@ -86,6 +87,7 @@ def test_run_gives_the_cli_its_ports_and_silences_it(
 
 
 def completed(stdout: str = "", stderr: str = "", code: int = 0) -> Completed:
+    """Give a push that ran to its end."""
     return Completed(("supabase", "db", "push"), code, stdout, stderr)
 
 

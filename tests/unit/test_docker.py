@@ -54,7 +54,13 @@ def stack(settings: Settings) -> DockerStack:
 
 
 def command(settings: Settings, *words: str) -> list[str]:
+    """Give the whole command line of a CLI command."""
     return ["/bin/supabase", *words, "--output-format=json", f"--workdir={settings.root}"]
+
+
+def subcommands(fp: FakeProcess) -> list[str]:
+    """Give the first word after the program of each command that was run."""
+    return [str(list(call)[1]) for call in fp.calls]
 
 
 def test_start_runs_supabase_start(stack: DockerStack, settings: Settings, fp: FakeProcess) -> None:
@@ -91,7 +97,7 @@ def test_start_mends_a_stack_without_its_gateway(
     fp.register(command(settings, "stop"), stdout="{}")
     fp.register(command(settings, "start"), stdout=json.dumps(KEYS))
     assert stack.start().running
-    assert [call[1] for call in fp.calls] == ["info", "status", "stop", "start"]
+    assert subcommands(fp) == ["info", "status", "stop", "start"]
 
 
 def test_start_without_a_daemon(stack: DockerStack, fp: FakeProcess) -> None:
@@ -171,7 +177,7 @@ def test_reset_stops_without_backup_and_starts(
     fp.register(command(settings, "status"), stdout=json.dumps(NOT_RUNNING), returncode=1)
     fp.register(command(settings, "start"), stdout=json.dumps(KEYS))
     assert stack.reset().running
-    assert [call[1] for call in fp.calls] == ["stop", "info", "status", "start"]
+    assert subcommands(fp) == ["stop", "info", "status", "start"]
 
 
 def test_logs_read_every_container(stack: DockerStack, fp: FakeProcess) -> None:
@@ -206,12 +212,10 @@ def test_auto_takes_docker_where_a_daemon_answers(settings: Settings, fp: FakePr
     assert stack.reason == "Docker 27.3.1 answers"
 
 
-@pytest.mark.parametrize("answer", [{"stdout": "", "returncode": 0}, {"returncode": 1}])
-def test_auto_is_embedded_without_a_daemon(
-    settings: Settings, fp: FakeProcess, answer: dict[str, int]
-) -> None:
+@pytest.mark.parametrize("code", [0, 1])
+def test_auto_is_embedded_without_a_daemon(settings: Settings, fp: FakeProcess, code: int) -> None:
     """A client without a daemon is no Docker: embedded, and the reason says so."""
-    fp.register(INFO, **answer)
+    fp.register(INFO, stdout="", returncode=code)
     stack = open_stack(settings)
     assert isinstance(stack, EmbeddedStack)
     assert stack.reason == "no Docker daemon answers within 2 s"

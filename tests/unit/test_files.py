@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 
 def touch(settings: Settings, name: str, *, twin: bool = False) -> Path:
+    """Write a small migration."""
     path = settings.migrations_dir / name
     path.write_text("select 1;", encoding="utf-8")
     if twin:

@@ -32,6 +32,7 @@ def cli(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def files(settings: Settings, *versions: str) -> list[Path]:
+    """Write a small migration for each version."""
     paths = []
     for version in versions:
         path = settings.migrations_dir / f"{version}_m{version}.sql"
@@ -54,6 +55,7 @@ def history(monkeypatch: pytest.MonkeyPatch, settings: Settings, *steps: list[st
 
 
 def argv(settings: Settings, *flags: str) -> list[str]:
+    """Give the whole command line of a push."""
     end = ["--output-format=json", f"--workdir={settings.root}"]
     return ["/bin/supabase", "db", "push", "--yes", *flags, *end]
 
@@ -172,6 +174,7 @@ values (1),
 
 
 def error(settings: Settings, message: str, text: str = FILE) -> MigrationError:
+    """Explain the CLI's words about a file."""
     path = settings.migrations_dir / "1_b.sql"
     return explain(message, text, path, settings, state="s", next_step="n")
 

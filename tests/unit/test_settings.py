@@ -24,6 +24,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def config(root: Path, text: str) -> None:
+    """Write a config.toml."""
     (root / "supabase" / "config.toml").write_text(text, encoding="utf-8")
 
 
