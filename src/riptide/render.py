@@ -237,7 +237,7 @@ def stack(status: StackStatus, *, verb: str = "") -> None:
     if not status.running and any(status.services.values()):
         up = ", ".join(name for name, is_up in status.services.items() if is_up)
         state = f"broken: only {up} is up (inv stack.start mends it)"
-    rows = [("stack", f"{state} ({status.backend}: {status.reason})")]
+    rows = [("stack", state), ("backend", _backend(status))]
     if status.running:
         versions = ", ".join(f"{name} {version}" for name, version in status.versions.items())
         rows += [
@@ -250,6 +250,10 @@ def stack(status: StackStatus, *, verb: str = "") -> None:
     if verb:
         rows.append((verb, f"in {_seconds(status.seconds)}"))
     show(_facts(rows))
+
+
+def _backend(status: StackStatus) -> str:
+    return f"{status.backend} ({status.reason})" if status.reason else status.backend
 
 
 def environment(variables: dict[str, str]) -> None:
@@ -331,8 +335,9 @@ def up(result: UpResult) -> None:
     else:
         verdict = f"{'proved' if result.rls.ok else 'BROKEN'}: {result.rls.summary}"
     rows = [
-        ("stack", f"{result.stack.api_url}  ({result.stack.backend}: {result.stack.reason})"),
+        ("stack", result.stack.api_url),
         ("database", result.stack.db_url),
+        ("backend", _backend(result.stack)),
         ("applied", applied),
         ("RLS", verdict),
         ("note", result.stack.note),

@@ -21,6 +21,7 @@ from typing import Any, Protocol
 import httpx
 import psycopg
 import pytest
+from postgrest.types import CountMethod
 from psycopg import sql
 from supabase import AuthError, Client, PostgrestAPIError, create_client
 from supabase.lib.client_options import SyncClientOptions
@@ -677,7 +678,7 @@ def test_count_range_and_upsert(admin: Client, stack: Stack, make_table: MakeTab
     """Count, pages and upsert are PostgREST's."""
     table = make_table("id int primary key, n int")
     admin.table(table).insert([{"id": i, "n": i} for i in range(1, 11)]).execute()
-    page = admin.table(table).select("*", count="exact").order("id").range(2, 4).execute()
+    page = admin.table(table).select("*", count=CountMethod.exact).order("id").range(2, 4).execute()
     assert page.count == 10
     assert page.data == [{"id": n, "n": n} for n in (3, 4, 5)]
     headers = {"apikey": stack.secret_key, "prefer": "count=exact", "range": "0-1"}

@@ -69,8 +69,9 @@ def inv(make_project: Callable[..., Settings]) -> Inv:
     return Inv(make_project(schema=True))
 
 
-def test_the_whole_way(inv: Inv) -> None:
-    """up, a second up, status, verify, rollback, push and down: what each says and exits with."""
+def test_the_whole_way(make_project: Callable[..., Settings]) -> None:
+    """From `up` to `down`: what each task says and exits with."""
+    inv = Inv(make_project(schema=True))
     first = inv("up")
     assert first.code == 0, first.err
     assert "20260101000000_create_profiles" in first.out

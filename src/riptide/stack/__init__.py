@@ -85,7 +85,7 @@ def open_stack(
         return DockerStack(settings, reason="asked for", runner=runner)
     if settings.backend == "embedded":
         return EmbeddedStack(settings, reason="asked for", runner=runner)
-    embedded = EmbeddedStack(settings, reason="it runs here already", runner=runner)
+    embedded = EmbeddedStack(settings, reason="it runs in this project", runner=runner)
     if embedded.status().running:
         return embedded
     version = daemon_version(runner)

@@ -27,8 +27,10 @@ async function waitForDatabase(database, { host, port }) {
     try {
       return await database.ping();
     } catch (error) {
-      if (/^28/.test(error.code ?? "")) throw new Error(`PostgreSQL at ${host}:${port} refused the login (${error.code})`);
-      if (performance.now() > deadline) throw new Error(`PostgreSQL at ${host}:${port} did not answer within ${DATABASE_WAIT_MS / 1000} s`);
+      if (/^28/.test(error.code ?? ""))
+        throw new Error(`PostgreSQL at ${host}:${port} refused the login (${error.code})`);
+      if (performance.now() > deadline)
+        throw new Error(`PostgreSQL at ${host}:${port} did not answer within ${DATABASE_WAIT_MS / 1000} s`);
       await sleep(DATABASE_POLL_MS);
     }
   }

@@ -14,22 +14,33 @@ const MAX_PASSWORD = 72; // what bcrypt takes
 
 const invalid = (msg, status = 400) => authError(status, "validation_failed", msg);
 const FIELD_TYPES = {
-  email: "string", phone: "string", password: "string", password_hash: "string", role: "string", aud: "string",
-  ban_duration: "string", email_confirm: "boolean", phone_confirm: "boolean", id: "string",
+  email: "string",
+  phone: "string",
+  password: "string",
+  password_hash: "string",
+  role: "string",
+  aud: "string",
+  ban_duration: "string",
+  email_confirm: "boolean",
+  phone_confirm: "boolean",
+  id: "string",
 };
 
 /** Milliseconds of a duration as Go writes it (1h30m, 300ms), null where it is none. */
 function parseDuration(text) {
-  const units = { ns: 1e-6, us: 1e-3, "µs": 1e-3, ms: 1, s: 1e3, m: 60e3, h: 3600e3 };
+  const units = { ns: 1e-6, us: 1e-3, µs: 1e-3, ms: 1, s: 1e3, m: 60e3, h: 3600e3 };
   if (!/^[+-]?(?:0|(?:(?:\d+\.?\d*|\.\d+)(?:ns|us|µs|ms|s|m|h))+)$/.test(text)) return null;
   let sum = 0;
-  for (const [, number, unit] of text.matchAll(/(\d+\.?\d*|\.\d+)(ns|us|µs|ms|s|m|h)/g)) sum += Number(number) * units[unit];
+  for (const [, number, unit] of text.matchAll(/(\d+\.?\d*|\.\d+)(ns|us|µs|ms|s|m|h)/g))
+    sum += Number(number) * units[unit];
   return text.startsWith("-") ? -sum : sum;
 }
 
 /** `given` over `old`, where null takes a key away, as GoTrue's UpdateUserMetaData. */
 const merged = (old, given) =>
-  Object.fromEntries(Object.entries({ ...old, ...given }).filter(([key, value]) => value !== null || !(key in (given ?? {}))));
+  Object.fromEntries(
+    Object.entries({ ...old, ...given }).filter(([key, value]) => value !== null || !(key in (given ?? {}))),
+  );
 
 export function createAdmin(config, sql, keys) {
   /** @returns the refusal, or null for an admin: the role service_role, by API key or by token. */
@@ -52,7 +63,8 @@ export function createAdmin(config, sql, keys) {
     } catch {
       return { refused: authError(400, "bad_json", "Could not parse request body as JSON") };
     }
-    if (typeof given !== "object" || given === null) return { refused: authError(400, "bad_json", "Could not decode admin user params") };
+    if (typeof given !== "object" || given === null)
+      return { refused: authError(400, "bad_json", "Could not decode admin user params") };
     for (const [name, type] of Object.entries(FIELD_TYPES)) {
       if (given[name] != null && typeof given[name] !== type) {
         return { refused: authError(400, "bad_json", `Could not decode admin user params: ${name} is no ${type}`) };
@@ -65,16 +77,21 @@ export function createAdmin(config, sql, keys) {
     }
     const email = given.email?.trim().toLowerCase() || null;
     const phone = given.phone?.trim().replace(/^\+/, "") || null;
-    if (email && (!EMAIL.test(email) || email.length > 255)) return { refused: invalid("Unable to validate email address: invalid format") };
+    if (email && (!EMAIL.test(email) || email.length > 255))
+      return { refused: invalid("Unable to validate email address: invalid format") };
     if (phone && !PHONE.test(phone)) return { refused: invalid("Invalid phone number format (E.164 required)") };
     if (given.id != null && !UUID.test(given.id)) return { refused: invalid("ID must conform to the uuid v4 format") };
-    if (given.password && given.password_hash) return { refused: invalid("Only a password or a password hash should be provided") };
-    if (given.password_hash && !BCRYPT.test(given.password_hash)) return { refused: invalid("the embedded stack takes bcrypt hashes only") };
-    if (given.password && given.password.length > MAX_PASSWORD) return { refused: invalid("Password cannot be longer than 72 characters") };
+    if (given.password && given.password_hash)
+      return { refused: invalid("Only a password or a password hash should be provided") };
+    if (given.password_hash && !BCRYPT.test(given.password_hash))
+      return { refused: invalid("the embedded stack takes bcrypt hashes only") };
+    if (given.password && given.password.length > MAX_PASSWORD)
+      return { refused: invalid("Password cannot be longer than 72 characters") };
     let banned; // undefined: as it is; null: not banned
     if (given.ban_duration) {
       const ms = given.ban_duration === "none" ? 0 : parseDuration(given.ban_duration);
-      if (ms === null) return { refused: invalid(`invalid format for ban duration: time: invalid duration "${given.ban_duration}"`) };
+      if (ms === null)
+        return { refused: invalid(`invalid format for ban duration: time: invalid duration "${given.ban_duration}"`) };
       banned = ms === 0 ? null : new Date(Date.now() + ms);
     }
     return { ...given, email, phone, banned };
@@ -83,7 +100,9 @@ export function createAdmin(config, sql, keys) {
   const weak = (password) => {
     const least = config.auth.minimum_password_length;
     if (password.length >= least) return null;
-    return authError(422, "weak_password", `Password should be at least ${least} characters.`, { weak_password: { reasons: ["length"] } });
+    return authError(422, "weak_password", `Password should be at least ${least} characters.`, {
+      weak_password: { reasons: ["length"] },
+    });
   };
 
   async function hash(given) {
@@ -99,17 +118,24 @@ export function createAdmin(config, sql, keys) {
 
   const audit = (tx, action, user) => tx`
     insert into auth.audit_log_entries (id, payload) values (${randomUUID()}, ${tx.json({
-      action, actor_id: "00000000-0000-0000-0000-000000000000", actor_username: "service_role", actor_via_sso: false,
-      log_type: "team", traits: { user_id: user.id, user_email: user.email ?? "", user_phone: user.phone ?? "" },
+      action,
+      actor_id: "00000000-0000-0000-0000-000000000000",
+      actor_username: "service_role",
+      actor_via_sso: false,
+      log_type: "team",
+      traits: { user_id: user.id, user_email: user.email ?? "", user_phone: user.phone ?? "" },
     })})`;
 
   /** GoTrue's answer to an error of the database. */
   function databaseError(error, msg) {
     if (error.code === "23505") {
       const index = error.constraint_name ?? "";
-      if (index.includes("email")) return authError(422, "email_exists", "A user with this email address has already been registered");
-      if (index.includes("phone")) return authError(422, "phone_exists", "Phone number already registered by another user");
-      if (index === "users_pkey") return authError(422, "user_already_exists", "A user with this ID has already been registered");
+      if (index.includes("email"))
+        return authError(422, "email_exists", "A user with this email address has already been registered");
+      if (index.includes("phone"))
+        return authError(422, "phone_exists", "Phone number already registered by another user");
+      if (index === "users_pkey")
+        return authError(422, "user_already_exists", "A user with this ID has already been registered");
     }
     if (!error.severity) throw error;
     logError("auth admin", error);
@@ -135,7 +161,10 @@ export function createAdmin(config, sql, keys) {
       phone_confirmed_at: given.phone && given.phone_confirm ? new Date() : null,
       banned_until: given.banned ?? null,
       raw_app_meta_data: merged({ provider: providers[0], providers }, given.app_metadata),
-      raw_user_meta_data: { ...merged({}, given.user_metadata), ...(given.email_confirm ? { email_verified: true } : {}) },
+      raw_user_meta_data: {
+        ...merged({}, given.user_metadata),
+        ...(given.email_confirm ? { email_verified: true } : {}),
+      },
     };
     try {
       await sql().begin(async (tx) => {
@@ -261,7 +290,8 @@ export function createAdmin(config, sql, keys) {
       return new Response(null, { status: 405, headers: { allow: "GET, POST" } });
     }
     if (!UUID.test(id)) return invalid("user_id must be an UUID", 404);
-    if (!["GET", "PUT", "DELETE"].includes(method)) return new Response(null, { status: 405, headers: { allow: "GET, PUT, DELETE" } });
+    if (!["GET", "PUT", "DELETE"].includes(method))
+      return new Response(null, { status: 405, headers: { allow: "GET, PUT, DELETE" } });
     const user = await findUser(sql(), id);
     if (!user) return authError(404, "user_not_found", "User not found");
     if (method === "PUT") return update(id, user, request);

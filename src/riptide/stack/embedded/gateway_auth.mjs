@@ -121,13 +121,20 @@ export function createAuth(config, database, keys) {
         return await admin(request, url, path, role);
       }
       if (ABSENT.test(path)) {
-        return authError(501, "not_implemented", `the embedded stack does not have /auth/v1${path}: use the Docker backend`);
+        return authError(
+          501,
+          "not_implemented",
+          `the embedded stack does not have /auth/v1${path}: use the Docker backend`,
+        );
       }
       if (NEEDS_USER.test(path) && !keys.bearer(request)) {
         return authError(403, "bad_jwt", "invalid claim: missing sub claim"); // as for the anon JWT of an API key
       }
       if (path === "/signup" && request.method === "POST" && config.auth.enable_anonymous_sign_ins) {
-        const body = await request.clone().json().catch(() => null);
+        const body = await request
+          .clone()
+          .json()
+          .catch(() => null);
         if (body && !body.email && !body.phone) return await signInAnonymously(body.data);
       }
       return await finish(await app.fetch(request), path, url);

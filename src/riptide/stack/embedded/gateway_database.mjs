@@ -57,7 +57,9 @@ export class Database {
     driver.reserve = async () => ({ unsafe: (text, parameters) => this.#readSchema(text, parameters), release() {} });
 
     this.rest = this.#connection("authenticator", restTypes, { max: 1 });
-    this.#pool = usePool(this.rest.driver, REST_POOL, (text, parameters) => typedParameters(this.rest.driver, text, parameters));
+    this.#pool = usePool(this.rest.driver, REST_POOL, (text, parameters) =>
+      typedParameters(this.rest.driver, text, parameters),
+    );
     this.rest.introspect = async () => this.#schema;
     this.rest.viewOptionsMetadata = (...of) => this.#watcher.viewOptionsMetadata(...of);
     this.rest.withContext = (_vars, work) => this.#asRole(work);
@@ -95,7 +97,12 @@ export class Database {
   /** lite's queries for the schema. pg_timezone_names reads a thousand files, 20 to 60 ms: once is enough. */
   #readSchema(text, parameters) {
     if (/^\s*select name from pg_catalog\.pg_timezone_names\s*$/i.test(text)) {
-      return Promise.resolve(Object.assign(this.#timezones.map((name) => ({ name })), { command: "SELECT", count: 0 }));
+      return Promise.resolve(
+        Object.assign(
+          this.#timezones.map((name) => ({ name })),
+          { command: "SELECT", count: 0 },
+        ),
+      );
     }
     return this.#watcher.driver.unsafe(text, parameters);
   }
@@ -146,7 +153,8 @@ export class Database {
   /** Returns when the schema cache has every change that was committed before the call. */
   async current() {
     await this.ping();
-    while (this.#stale || this.#reloading) await (this.#reloading ??= this.#reload().finally(() => (this.#reloading = null)));
+    while (this.#stale || this.#reloading)
+      await (this.#reloading ??= this.#reload().finally(() => (this.#reloading = null)));
   }
 
   /** Waits with what no request needs until the first ones are answered. */

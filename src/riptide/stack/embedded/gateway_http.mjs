@@ -13,8 +13,9 @@ export const restError = (status, code, message, { details = null, hint = null, 
 
 // As the cors plugin of the local stack's Kong (supabase/cli, pkg/config/templates): any origin, any header asked for.
 const METHODS = "GET,HEAD,PUT,PATCH,POST,DELETE,OPTIONS,TRACE,CONNECT";
-const EXPOSED = "Content-Encoding, Content-Location, Content-Range, Content-Type, Date, Link, Location, "
-  + "Preference-Applied, X-Sb-Error-Code, X-Supabase-Api-Version, X-Total-Count";
+const EXPOSED =
+  "Content-Encoding, Content-Location, Content-Range, Content-Type, Date, Link, Location, " +
+  "Preference-Applied, X-Sb-Error-Code, X-Supabase-Api-Version, X-Total-Count";
 
 export function preflight(request) {
   return new Response(null, {

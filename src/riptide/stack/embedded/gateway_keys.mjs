@@ -32,7 +32,8 @@ export function verifyToken(token, secret, now = Date.now() / 1000) {
     throw new TokenError("signature", "No suitable key or wrong key type");
   }
   if (typeof claims !== "object" || claims === null) throw new TokenError("malformed", "Parsing claims failed");
-  if (typeof claims.exp === "number" && claims.exp + CLOCK_SKEW_S <= now) throw new TokenError("expired", "JWT expired");
+  if (typeof claims.exp === "number" && claims.exp + CLOCK_SKEW_S <= now)
+    throw new TokenError("expired", "JWT expired");
   if (typeof claims.nbf === "number" && claims.nbf - CLOCK_SKEW_S > now) {
     throw new TokenError("not_yet_valid", "JWT not yet valid");
   }

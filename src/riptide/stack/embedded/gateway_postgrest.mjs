@@ -8,9 +8,34 @@ import { restRequest } from "./gateway_types.mjs";
  * (docs.postgrest.org/en/stable/references/errors.html#http-status-codes). Longest prefix wins.
  */
 const STATUS = {
-  "08": 503, "09": 500, "0L": 403, "0P": 403, 23503: 409, 23505: 409, 25: 500, 25006: 405, 28: 403, "2D": 500, 38: 500,
-  39: 500, "3B": 500, 40: 500, 53: 503, 53400: 500, 54: 500, 55: 500, 57: 500, 58: 500, F0: 500, HV: 500, P0: 500,
-  P0001: 400, XX: 500, 42883: 404, "42P01": 404, "42P17": 500,
+  "08": 503,
+  "09": 500,
+  "0L": 403,
+  "0P": 403,
+  23503: 409,
+  23505: 409,
+  25: 500,
+  25006: 405,
+  28: 403,
+  "2D": 500,
+  38: 500,
+  39: 500,
+  "3B": 500,
+  40: 500,
+  53: 503,
+  53400: 500,
+  54: 500,
+  55: 500,
+  57: 500,
+  58: 500,
+  F0: 500,
+  HV: 500,
+  P0: 500,
+  P0001: 400,
+  XX: 500,
+  42883: 404,
+  "42P01": 404,
+  "42P17": 500,
 };
 
 function statusOf(code, role) {
@@ -40,7 +65,12 @@ export function postgrestError(error) {
 
 const unavailable = () => ({
   code: "PGRST",
-  message: JSON.stringify({ code: "PGRST001", message: "Database client error. Retrying the connection.", details: null, hint: null }),
+  message: JSON.stringify({
+    code: "PGRST001",
+    message: "Database client error. Retrying the connection.",
+    details: null,
+    hint: null,
+  }),
   detail: JSON.stringify({ status: 503, headers: {} }),
 });
 
@@ -62,7 +92,8 @@ export function keepStrings(ast, database) {
   const types = database.columnTypes(ast.schema ?? "public", ast.from);
   for (const row of [ast.values].flat()) {
     for (const [name, value] of Object.entries(row ?? {})) {
-      if (typeof value === "string" && (isJson(types.get(name)) || isLossyNumber(value))) row[name] = driver.typed(value, 0);
+      if (typeof value === "string" && (isJson(types.get(name)) || isLossyNumber(value)))
+        row[name] = driver.typed(value, 0);
     }
   }
 }

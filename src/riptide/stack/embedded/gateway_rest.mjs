@@ -54,7 +54,9 @@ export function createRest(config, database, keys) {
       path,
       headers,
       cookies: parseCookies(headers.cookie),
-      readOnly: !WRITES.has(request.method) || (rpc !== undefined && isReadOnly(database.functions(schema, decodeURIComponent(rpc)))),
+      readOnly:
+        !WRITES.has(request.method) ||
+        (rpc !== undefined && isReadOnly(database.functions(schema, decodeURIComponent(rpc)))),
     };
     const exact = rpc === undefined ? exactFilters(url) : null;
     return restRequest.run(store, () => app.fetch(exact ? new Request(exact, request) : request));
@@ -65,7 +67,12 @@ export function createRest(config, database, keys) {
 const isReadOnly = (functions) => functions.length > 0 && functions.every((each) => each.volatility !== "v");
 
 const parseCookies = (header) =>
-  Object.fromEntries((header ?? "").split(";").map((each) => each.trim().split(/=(.*)/s, 2)).filter(([name]) => name));
+  Object.fromEntries(
+    (header ?? "")
+      .split(";")
+      .map((each) => each.trim().split(/=(.*)/s, 2))
+      .filter(([name]) => name),
+  );
 
 /** docs.postgrest.org/en/stable/references/errors.html: PGRST301 for what is no token of ours, 303 for its claims. */
 function refuse(error) {

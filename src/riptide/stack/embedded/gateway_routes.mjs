@@ -33,7 +33,8 @@ export function createRoutes(config, database) {
       return json({ code: "not_implemented", message }, 501);
     }
     const isRest = /^\/rest\/v1(?:\/|$)/.test(pathname);
-    if (!isRest && !/^\/auth\/v1(?:\/|$)/.test(pathname)) return json({ message: "no Route matched with those values" }, 404);
+    if (!isRest && !/^\/auth\/v1(?:\/|$)/.test(pathname))
+      return json({ message: "no Route matched with those values" }, 404);
     if (request.method === "OPTIONS" && request.headers.has("access-control-request-method")) return preflight(request);
     let role = "anon";
     if (!OPEN.test(pathname)) {

@@ -51,7 +51,12 @@ export const restTypes = {
   // A string means what it says; postgres.js would take each for false.
   bool: { to: 16, from: [16], serialize: String, parse: (value) => value === "t" },
   // "\x…" both ways, as in PostgREST; postgres.js would give a Buffer, which JSON cannot hold.
-  bytea: { to: 17, from: [17], serialize: (value) => (typeof value === "string" ? value : `\\x${Buffer.from(value).toString("hex")}`), parse: asIs },
+  bytea: {
+    to: 17,
+    from: [17],
+    serialize: (value) => (typeof value === "string" ? value : `\\x${Buffer.from(value).toString("hex")}`),
+    parse: asIs,
+  },
 };
 
 /** For Auth: lite hands over JSON text already, so text stays as it is, or jsonb would hold a string of JSON. */

@@ -1,8 +1,17 @@
 // A user as GoTrue shows it (supabase/auth, internal/models/user.go): what is not set is left out.
 
 const OPTIONAL = [
-  "email_confirmed_at", "invited_at", "phone_confirmed_at", "confirmation_sent_at", "confirmed_at", "recovery_sent_at",
-  "email_change_sent_at", "phone_change_sent_at", "reauthentication_sent_at", "last_sign_in_at", "banned_until",
+  "email_confirmed_at",
+  "invited_at",
+  "phone_confirmed_at",
+  "confirmation_sent_at",
+  "confirmed_at",
+  "recovery_sent_at",
+  "email_change_sent_at",
+  "phone_change_sent_at",
+  "reauthentication_sent_at",
+  "last_sign_in_at",
+  "banned_until",
   "deleted_at",
 ];
 
@@ -39,7 +48,12 @@ export async function withIdentities(sql, rows) {
   if (rows.length === 0) return [];
   const identities = await sql`select * from auth.identities
     where user_id in ${sql(rows.map((row) => row.id))} order by created_at`;
-  return rows.map((row) => user(row, identities.filter((each) => each.user_id === row.id)));
+  return rows.map((row) =>
+    user(
+      row,
+      identities.filter((each) => each.user_id === row.id),
+    ),
+  );
 }
 
 /** The user, or undefined. */

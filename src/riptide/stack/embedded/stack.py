@@ -73,7 +73,8 @@ class EmbeddedStack:
                     with suppress(OSError):  # not there, or somebody put something into it
                         cluster.home.rmdir()
                 State.remove(self.run_dir)
-        return replace(self.status(), seconds=time.monotonic() - began)
+        # Why it was chosen ("it runs here") may be true no more.
+        return replace(self.status(), reason="", seconds=time.monotonic() - began)
 
     def status(self) -> StackStatus:
         """See `Stack.status`."""
@@ -173,11 +174,11 @@ class EmbeddedStack:
             port=config.db_port,
             user=user,
         )
+        template = None
         if cluster.exists:
             cluster.check_version()
         else:
             template = ensure_template(toolchain, config, user, self._runner, tell)
-            cluster.copy_from(template)
         state = State(
             instance=secrets.token_hex(8),
             api_port=config.api_port,
@@ -193,10 +194,12 @@ class EmbeddedStack:
         tell("starting PostgreSQL and the API")
         try:
             state.write(self.run_dir)
-            # The gateway first: it loads its modules while PostgreSQL gets ready.
+            # The gateway first: it loads its modules while PostgreSQL's data is copied and it starts.
             gateway_pid = gateway.spawn(toolchain)
             state = replace(state, gateway_pid=gateway_pid)
             state.write(self.run_dir)
+            if template is not None:
+                cluster.copy_from(template)
             state = replace(state, postgres_pid=cluster.start())
             state.write(self.run_dir)
             gateway.wait_ready(gateway_pid)
