@@ -191,5 +191,5 @@ class RlsViolationError(RiptideError):
     exit_code = 3
 
     def __init__(self, report: RlsReport, **kwargs: str | None) -> None:
-        super().__init__(report.summary, **kwargs)
+        super().__init__(f"Row Level Security does not hold: {report.summary}", **kwargs)
         self.report = report

@@ -283,11 +283,12 @@ def rls(report: RlsReport) -> None:
     """Print the matrix: a row for each table and actor, a column for each operation."""
     from rich.text import Text
 
-    operations = list(dict.fromkeys(each.operation for each in report.checks))
+    tried = [each for each in report.checks if each.verdict is not Verdict.UNDECLARED]
+    operations = list(dict.fromkeys(each.operation for each in tried))
     table = _table("table", "actor", *operations)
     rows: dict[tuple[str, str], dict[str, list[Verdict]]] = {}
     expected: dict[tuple[str, str, str], str] = {}
-    for each in report.checks:
+    for each in tried:
         cell = rows.setdefault((each.table, each.actor), {})
         cell.setdefault(each.operation, []).append(each.verdict)
         expected.setdefault((each.table, each.actor, each.operation), each.expected)
@@ -313,12 +314,10 @@ def rls(report: RlsReport) -> None:
         show(table)
     for each in report.failures:
         word, style = _MARK[each.verdict]
-        show(
-            Text.assemble(
-                (word, style),
-                f" {each.table}: {each.actor} {each.operation}, expected {each.expected}",
-            ),
-        )
+        what = f"{each.actor} {each.operation}, expected {each.expected}"
+        if each.verdict is Verdict.UNDECLARED:
+            what = "not verified"
+        show(Text.assemble((word, style), f" {each.table}: {what}"))
         if each.tried:
             show(f"  tried: {each.tried}")
         if each.seen:

@@ -11,9 +11,16 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sized
 
 SECRET: dict[str, bool] = {"secret": True}
+
+
+def _count(things: Sized, noun: str) -> str:
+    return f"{len(things)} {noun}{'' if len(things) == 1 else 's'}"
 
 
 def _plain(value: object) -> Any:
@@ -302,13 +309,13 @@ class RlsReport(Result):
         if not self.checks:
             return "no table of an exposed schema to verify"
         if self.ok:
-            return f"{len(self.checks)} checks on {len(self.tables)} tables passed"
+            return f"{_count(self.checks, 'check')} on {_count(self.tables, 'table')} passed"
         counts = [
             f"{sum(each.verdict is verdict for each in self.failures)} {verdict.value}"
             for verdict in Verdict
             if any(each.verdict is verdict for each in self.failures)
         ]
-        return f"Row Level Security: {', '.join(counts)} in {len(self.checks)} checks"
+        return f"{', '.join(counts)} in {_count(self.checks, 'check')}"
 
     def to_dict(self) -> dict[str, Any]:
         """Give the fields and ``ok``, ``summary``."""

@@ -107,6 +107,25 @@ def test_the_whole_way(make_project: Callable[..., Settings]) -> None:
     assert not open_stack(inv.settings).status().pids
 
 
+def test_new_project_from_nothing(make_project: Callable[..., Settings]) -> None:
+    """An empty project comes up; its first undeclared table is named, and exits with 3."""
+    inv = Inv(make_project())
+    empty = inv("up")
+    assert (empty.code, "no table of an exposed schema" in empty.out) == (0, True), empty.err
+    inv("migrate.new", "create_teams")
+    (path,) = inv.settings.migrations_dir.glob("*_create_teams.sql")
+    path.write_text(
+        "create table public.teams (id uuid primary key default gen_random_uuid(), "
+        "user_id uuid not null references auth.users on delete cascade);\n"
+        "alter table public.teams enable row level security;\n",
+        encoding="utf-8",
+    )
+    undeclared = inv("up")
+    assert undeclared.code == 3
+    assert "undeclared public.teams: not verified" in undeclared.out
+    assert 'add [tables.teams] with owner = "<column>"' in undeclared.out
+
+
 def test_json_is_one_object_on_stdout(inv: Inv) -> None:
     """--json prints exactly one JSON object, without a key or a password of the API."""
     for words in (("stack.start",), ("migrate.push",), ("migrate.status",), ("stack.status",)):

@@ -88,8 +88,7 @@ def test_the_project_declares_its_three_tables() -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "declares no table"),
-        ("[tables]\n", "declares no table"),
+        ("tables = 3\n", "is not a table of tables"),
         ("x = 1\n", "rls.toml:1: [x] is not known"),
         ("[table.notes]\n", "rls.toml:1: [table] is not known; did you mean tables?"),
         ("x = 1\n[tables.notes\n", "rls.toml:2: not valid TOML"),
@@ -131,11 +130,12 @@ def test_what_it_may_not_say_is_named(text: str, words: str, tmp_path: Path) -> 
     assert words in str(refused(tmp_path, text))
 
 
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    """Without the file the error says how to write it."""
-    with pytest.raises(ConfigError, match=r"rls\.toml is not there") as caught:
-        read_intent(tmp_path / "rls.toml")
-    assert 'owner = "user_id"' in str(caught.value.next_step)
+@pytest.mark.parametrize("text", [None, "", "# nothing yet\n", "[tables]\n"])
+def test_no_file_or_no_section_declares_nothing(tmp_path: Path, text: str | None) -> None:
+    """A project that has not said anything yet declares no table, and that is no error."""
+    if text is not None:
+        (tmp_path / "rls.toml").write_text(text, encoding="utf-8")
+    assert read_intent(tmp_path / "rls.toml").tables == ()
 
 
 def test_a_file_in_another_encoding_is_named(tmp_path: Path) -> None:

@@ -14,6 +14,20 @@ if TYPE_CHECKING:
     from riptide.runner import Runner
 
 
+_RLS_TOML = """\
+# Who may do what with each table of the API: the intent that `inv rls.verify` holds the database
+# to. A section for each table, such as:
+#
+#   [tables.teams]
+#   owner = "user_id"       the column that says whose row it is; a signed-in user may then
+#                           select, insert, update and delete their own rows, and anon nothing
+#   delete = "none"         select | insert | update | delete = "own" | "all" | "none"
+#   update_columns = ["name"]
+#
+# A table of the API that stands here with no section is reported as undeclared.
+"""
+
+
 def initialize_supabase(
     root: Path | str | None = None,
     *,
@@ -23,7 +37,7 @@ def initialize_supabase(
     """Make a folder a Supabase project; what is there already stays as it is.
 
     Runs ``supabase init`` where there is no ``supabase/config.toml``, and makes the folders for
-    migrations and their rollback twins.
+    migrations and their rollback twins, and a ``supabase/rls.toml`` that declares nothing yet.
 
     Args:
         root: The folder; by default the current one.
@@ -61,6 +75,10 @@ def initialize_supabase(
                 path.mkdir(parents=True)
                 created.append(path)
         ignore = folder / "supabase" / ".gitignore"
+        intent = folder / "supabase" / "rls.toml"
+        if not intent.exists():
+            intent.write_text(_RLS_TOML, encoding="ascii")
+            created.append(intent)
         if not ignore.exists():
             ignore.write_text(
                 "# Written by the Supabase CLI and by the local stack\n.branches\n.temp\n",

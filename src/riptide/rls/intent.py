@@ -93,19 +93,16 @@ class Intent:
 def read_intent(path: Path) -> Intent:
     """Read and check the file; what it names is held against the database later.
 
+    A project without the file declares nothing: each table of its API is then undeclared.
+
     Raises:
-        ConfigError: It is not there, is not TOML (with the line), declares no table, or has a
-            wrong word.
+        ConfigError: It cannot be read, is not TOML (with the line), or has a wrong word.
     """
     where = f"supabase/{path.name}"
     try:
         text = path.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        raise ConfigError(
-            f"{where} is not there: nothing says who may do what",
-            next_step=f'write it: a section [tables.name] with owner = "user_id" for each '
-            f"table of the API ({path})",
-        ) from error
+    except FileNotFoundError:
+        return Intent(path=path, text="", tables=())
     except UnicodeDecodeError as error:
         raise ConfigError(
             f"{where} is not UTF-8 (byte {error.start})", next_step=f"mend {path}"
@@ -128,13 +125,8 @@ def read_intent(path: Path) -> Intent:
         if key != "tables":
             raise blank.error(key, None, f"is not known{nearest(key, ('tables',))}")
     tables = data.get("tables", {})
-    if not isinstance(tables, dict) or not tables:
-        raise ConfigError(
-            f"{where} declares no table",
-            state="nothing was tried",
-            next_step=f'add a section [tables.name] with owner = "user_id" for each table of '
-            f"the API ({path})",
-        )
+    if not isinstance(tables, dict):
+        raise blank.error("tables", None, "is not a table of tables")
     read = [_table(blank, name, value) for name, value in tables.items()]
     for index, each in enumerate(read):
         if any(each.full_name == other.full_name for other in read[:index]):

@@ -60,15 +60,17 @@ def verify_rls(
     target = Target(kind=settings.target.kind, url=endpoint.db_url)
     with connect(target) as connection, _database_errors(endpoint):
         plan = make_plan(connection, intent, read_catalog(connection, settings.config.schemas))
-        tell("making two users through the Auth API")
-        with as_exceptions(), open_actors(endpoint, connection) as actors:
-            database = Database(connection)
-            try:
-                checks = _probe(plan, actors, database, tell)
-            finally:
-                with ignored():
-                    _clear(plan, database)
-    checks += [_undeclared(each.full_name) for each in plan.undeclared]
+        checks: list[RlsCheck] = []
+        if plan.tables:
+            tell("making two users through the Auth API")
+            with as_exceptions(), open_actors(endpoint, connection) as actors:
+                database = Database(connection)
+                try:
+                    checks = _probe(plan, actors, database, tell)
+                finally:
+                    with ignored():
+                        _clear(plan, database)
+    checks += [_undeclared(each.schema, each.name) for each in plan.undeclared]
     report = RlsReport(target=endpoint.name, checks=tuple(checks), seconds=time.monotonic() - began)
     if raise_on_violation and not report.ok:
         raise RlsViolationError(report, next_step="inv rls.verify")
@@ -104,14 +106,17 @@ def _clear(plan: Plan, database: Any) -> None:
                 raise
 
 
-def _undeclared(name: str) -> RlsCheck:
+def _undeclared(schema: str, name: str) -> RlsCheck:
+    full = f"{schema}.{name}"
+    section = name if schema == "public" and name.isidentifier() else f'"{full}"'
     return RlsCheck(
-        table=name,
+        table=full,
         operation="*",
         actor="*",
         expected="declared",
         verdict=Verdict.UNDECLARED,
-        seen="the API exposes it, and supabase/rls.toml does not say who may do what",
+        tried="nothing: supabase/rls.toml does not say who may do what with it",
+        seen=f'the API exposes it; add [tables.{section}] with owner = "<column>"',
     )
 
 

@@ -194,7 +194,7 @@ class EmbeddedStack:
         tell("starting PostgreSQL and the API")
         try:
             state.write(self.run_dir)
-            # The gateway first: it loads its modules while PostgreSQL's data is copied and it starts.
+            # The gateway first: it loads its modules while PostgreSQL's data is copied.
             gateway_pid = gateway.spawn(toolchain)
             state = replace(state, gateway_pid=gateway_pid)
             state.write(self.run_dir)
