@@ -52,7 +52,8 @@ def unit(session: nox.Session) -> None:
 def integration(session: nox.Session) -> None:
     """Run the tests on real parts: PostgreSQL, the gateway, the Supabase CLI, npm."""
     install(session, "test")
-    run_tests(session, "tests/integration", keep=KEPT)
+    # Two workers, each with a stack of its own: the tests share nothing, and this shows it.
+    run_tests(session, "tests/integration", "--numprocesses=2", keep=KEPT)
 
 
 @nox.session
@@ -86,9 +87,9 @@ def install(session: nox.Session, name: str) -> None:
     session.install("--editable", ".", *group(name))
 
 
-def run_tests(session: nox.Session, folder: str, *, keep: tuple[str, ...] = ()) -> None:
+def run_tests(session: nox.Session, folder: str, *options: str, keep: tuple[str, ...] = ()) -> None:
     """Run a folder's tests; arguments after ``--`` go to pytest."""
-    session.run("pytest", folder, *session.posargs, env=without_foreign(keep))
+    session.run("pytest", folder, *options, *session.posargs, env=without_foreign(keep))
 
 
 def without_foreign(keep: tuple[str, ...] = ()) -> dict[str, str | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -135,6 +136,27 @@ def test_foreign_process_is_never_ended(
     assert stranger.pid not in again.pids.values()
     stack.stop()
     assert stranger.poll() is None
+
+
+def test_copied_project_leaves_the_original_alone(
+    started: tuple[Settings, StackStatus], make_project: Callable[..., Settings]
+) -> None:
+    """A copy of a running project, its state file included, never stops or deletes the original."""
+    settings, before = started
+    copy = make_project()
+    shutil.copytree(
+        settings.run_dir, copy.run_dir, ignore=shutil.ignore_patterns("postgres"), symlinks=True
+    )
+    stack = open_stack(copy)
+    assert not stack.status().pids
+    stack.stop(delete_data=True)
+    own = stack.start()
+    assert own.pids.keys() & before.pids.keys()
+    assert set(own.pids.values()).isdisjoint(before.pids.values())
+    stack.stop(delete_data=True)
+    after = open_stack(settings).status()
+    assert (after.running, after.pids) == (True, before.pids)
+    assert rows(after) == [(7,)]
 
 
 def test_stop_without_a_state_finds_the_orphans(started: tuple[Settings, StackStatus]) -> None:

@@ -36,16 +36,20 @@ class State:
 
     def write(self, run_dir: Path) -> None:
         """Write it, whole or not at all."""
-        body = {"format": _FORMAT, **asdict(self)}
+        body = {"format": _FORMAT, "run_dir": str(run_dir), **asdict(self)}
         body |= {"home": str(self.home), "toolchain": str(self.toolchain)}
         write_private(run_dir / "stack.json", json.dumps(body, indent=2))
 
     @classmethod
     def read(cls, run_dir: Path) -> Self | None:
-        """Read it; ``None`` where there is none, or where it is not one that this can use."""
+        """Read it; ``None`` where there is none, or where it is not one that this can use.
+
+        A state that was written for another folder came with a copy of the project: the processes
+        and the data that it names are the original's.
+        """
         try:
             body: dict[str, Any] = json.loads((run_dir / "stack.json").read_text("utf-8"))
-            if body.pop("format") != _FORMAT:
+            if body.pop("format") != _FORMAT or body.pop("run_dir") != str(run_dir):
                 return None
             body |= {"home": Path(body["home"]), "toolchain": Path(body["toolchain"])}
             return cls(**body)
