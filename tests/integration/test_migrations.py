@@ -287,14 +287,31 @@ def test_failing_seed_is_told_as_the_seed_s(empty: Settings) -> None:
 
 
 def test_unreachable_database_is_told(make_project: Callable[..., Settings]) -> None:
-    """Where no database listens, status and push say so and name the next command."""
+    """Where no database listens, each function says so and names the next command."""
     settings = make_project()
-    for call in (list_migrations, apply_migrations):
-        with pytest.raises(DatabaseError, match="cannot be reached") as caught:
+    with pytest.raises(DatabaseError, match="cannot be reached") as caught:
+        list_migrations(settings=settings)
+    assert caught.value.next_step == "inv stack.start"
+    for call in (apply_migrations, rollback_migrations):
+        with pytest.raises(StackError, match="not running") as stopped:
             call(settings=settings)
-        assert caught.value.next_step == "inv stack.start"
+        assert stopped.value.next_step == "inv stack.start"
+    remote = Target(kind="remote", url="postgresql://postgres@127.0.0.1:1/postgres")
+    with pytest.raises(DatabaseError, match="cannot be reached"):
+        apply_migrations(settings=replace(settings, target=remote))
+
+
+def test_local_is_this_project_s_stack(
+    running: Settings, make_project: Callable[..., Settings]
+) -> None:
+    """A push to a port where another project's database listens is refused, and changes nothing."""
+    other = make_project()
+    write(other, "20250101000000", "one", "create table public.one (id int);")
+    config = running.config
+    aimed = replace(other, config=config, target=Target(url=running.local_db_url))
     with pytest.raises(StackError, match="not running"):
-        rollback_migrations(settings=settings)
+        apply_migrations(settings=aimed)
+    assert tables(running) == set()
 
 
 def test_wrong_password_is_told_without_it(running: Settings) -> None:

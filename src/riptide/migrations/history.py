@@ -83,6 +83,11 @@ def _linked_history(settings: Settings, runner: Runner | None) -> list[HistoryRo
     cli = SupabaseCLI(find_cli(settings, runner=runner), settings, runner)
     answer = cli.run(cli.list_argv())
     if not answer.ok:
-        raise failure(answer, "the linked project's migrations could not be listed")
+        raise failure(
+            answer,
+            "the linked project's migrations could not be listed",
+            state="nothing was changed",
+            next_step="supabase link, or SUPABASE_DB_URL and `--target remote`",
+        )
     rows = answer.data.get("migrations", [])
     return [HistoryRow(str(each["remote"]), "") for each in rows if each.get("remote")]

@@ -51,6 +51,7 @@ def apply_migrations(
         ConfigError: There is no project here.
         MigrationError: A file cannot be used, or the database refused it; with file and line.
         DriftError: History and files contradict each other; nothing was applied.
+        StackError: The target is local, and this project's stack does not run.
         DatabaseError: The database cannot be reached.
         ToolNotFoundError: There is no supported Supabase CLI.
         CommandError: The CLI failed in some other way.
@@ -59,6 +60,7 @@ def apply_migrations(
 
     began = time.monotonic()
     settings = settings or Settings.load()
+    require_local_stack(settings, runner)
     before = list_migrations(settings=settings, runner=runner)
     _refuse_contradictions(before, include_all=include_all)
     texts = {each.version: read_sql(each.path, settings) for each in before.pending if each.path}

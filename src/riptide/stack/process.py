@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 HOST = "127.0.0.1"
 
+# Bytes that a log may have when its process starts.
+LOG_LIMIT = 10_000_000
+
 # Children of this very process, kept so that a dead one is reaped and does not stay a zombie.
 _children: dict[int, subprocess.Popen[bytes]] = {}
 
@@ -53,6 +56,7 @@ def spawn(
     Raises:
         StackError: It could not be started.
     """
+    _rotate(log)
     detached = 0
     if sys.platform == "win32":
         detached = subprocess.DETACHED_PROCESS | subprocess.CREATE_NEW_PROCESS_GROUP
@@ -76,6 +80,13 @@ def spawn(
         ) from error
     _children[process.pid] = process
     return process.pid
+
+
+def _rotate(log: Path) -> None:
+    """Put a log that has grown large aside; the one before it goes."""
+    with suppress(OSError):  # none yet, or another user's: appending to it will tell
+        if log.stat().st_size > LOG_LIMIT:
+            log.replace(log.with_name(f"{log.name}.1"))
 
 
 def find(pid: int | None, *marks: str) -> psutil.Process | None:

@@ -124,7 +124,7 @@ def push(
 ) -> None:
     """Apply what is pending, with `supabase db push`."""
     from riptide import render
-    from riptide.migrations.push import apply_migrations, require_local_stack
+    from riptide.migrations.push import apply_migrations
 
     settings = settings_for(target=target)
     if is_dry(c):
@@ -133,7 +133,6 @@ def push(
         )
         render.lines([_command(argv)])
         return
-    require_local_stack(settings)
     if not settings.target.is_local and not dry_run:
         confirm(f"Push the pending migrations to {settings.target.name}?", yes=yes)
     with render.progress() as progress:

@@ -34,7 +34,9 @@ def start(c: Context, backend: str = "", json: bool = False) -> None:
     if json:
         render.as_json(status)
     else:
-        render.stack(status, verb="started" if status.started else "ran already, seen")
+        render.stack(status, verb="started" if status.started else "")
+        if not status.started:
+            render.lines(["it ran already; nothing was changed"])
 
 
 @task(

@@ -153,6 +153,7 @@ class Cluster:
         shutil.rmtree(doomed, ignore_errors=True)
         shutil.rmtree(self.home / "data.tmp", ignore_errors=True)
         self.log.unlink(missing_ok=True)
+        self.log.with_name(f"{self.log.name}.1").unlink(missing_ok=True)
 
     def check_version(self) -> None:
         """Refuse a data directory of another major version.

@@ -70,6 +70,8 @@ class EmbeddedStack:
                 self._stop_processes(immediate=delete_data)
                 if delete_data:
                     cluster.delete()
+                    for name in ("gateway.json", "gateway.log", "gateway.log.1"):
+                        (self.run_dir / name).unlink(missing_ok=True)
                     with suppress(OSError):  # not there, or somebody put something into it
                         cluster.home.rmdir()
                 State.remove(self.run_dir)
