@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
 
+from riptide._toml import read_toml
 from riptide.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -162,21 +163,7 @@ def read_config(path: Path, env: Mapping[str, str]) -> ProjectConfig:
     Raises:
         ConfigError: It cannot be read, is not TOML, or a value is of another kind; with the line.
     """
-    import tomllib
-
-    where = f"supabase/{path.name}"
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise ConfigError(
-            f"{where} is not UTF-8 (byte {error.start})", next_step=f"mend {path}"
-        ) from error
-    except OSError as error:
-        raise ConfigError(f"{where} cannot be read: {error.strerror}") from error
-    try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise _malformed(where, path, text, str(error)) from error
+    text, data = read_toml(path)
     read = _Reader(path, text, data, env)
     defaults = ProjectConfig(project_id=path.parent.parent.name)
     auth = defaults.auth
@@ -210,20 +197,4 @@ def read_config(path: Path, env: Mapping[str, str]) -> ProjectConfig:
             publishable_key=read.string("auth", "publishable_key", auth.publishable_key),
             secret_key=read.string("auth", "secret_key", auth.secret_key),
         ),
-    )
-
-
-def _malformed(where: str, path: Path, text: str, reason: str) -> ConfigError:
-    found = re.search(r"\(at line (\d+), column (\d+)\)", reason)
-    lines = text.splitlines()
-    # "at end of document" is the other form: the last line is the one to look at.
-    line = int(found[1]) if found else max(len(lines), 1)
-    shown = lines[line - 1] if 0 < line <= len(lines) else ""
-    # Keys may stand in this file: the name before the equals sign is all that is shown.
-    shown = re.sub(r"=.*", "= …", shown)
-    words = re.sub(r"\s*\(at .*\)$", "", reason)
-    return ConfigError(
-        f"{where}:{line}: not valid TOML: {words}",
-        detail=f"  {line:>4} │ {shown}" if shown else None,
-        next_step=f"mend {path}",
     )

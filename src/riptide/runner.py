@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol, TypedDict
 from riptide.errors import CommandError, ToolNotFoundError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 _URL_PASSWORD = re.compile(r"(?<=://)([^\s:/@]*):([^\s@]+)@")
 _KEY = re.compile(r"\b(sb_secret_|eyJ)[A-Za-z0-9_.-]{8,}")
@@ -188,3 +188,49 @@ def _end(process: subprocess.Popen[str], grace: float = 5.0) -> None:
         except subprocess.TimeoutExpired:
             continue
         return
+
+
+def stream(commands: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """Run several commands at once and give the lines that they print, as they come.
+
+    Ends when all have ended; ends them when the caller stops reading.
+
+    Args:
+        commands: For each a name, which is put before its lines, and its argv.
+    """
+    import queue
+    import threading
+
+    lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+
+    def read(name: str, process: subprocess.Popen[str]) -> None:
+        for line in process.stdout or ():
+            lines.put(f"{name} │ {line.rstrip()}")
+
+    running: list[tuple[subprocess.Popen[str], threading.Thread]] = []
+    try:
+        for name, argv in commands.items():
+            process = subprocess.Popen(
+                list(argv),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                encoding="utf-8",
+                errors="replace",
+            )
+            reader = threading.Thread(target=read, args=(name, process), daemon=True)
+            running.append((process, reader))
+            reader.start()
+        while any(reader.is_alive() for _, reader in running) or not lines.empty():
+            try:
+                yield lines.get(timeout=0.2)
+            except queue.Empty:
+                continue
+    finally:
+        for process, reader in running:
+            if process.poll() is None:
+                process.terminate()
+            process.wait()
+            reader.join()
+            if process.stdout is not None:
+                process.stdout.close()

@@ -193,6 +193,20 @@ def test_logs_read_every_container(stack: DockerStack, fp: FakeProcess) -> None:
     assert list(stack.logs()) == ["supabase_db_demo │ ready", "supabase_auth_demo │ listening"]
 
 
+def test_followed_logs_come_from_every_container(stack: DockerStack, fp: FakeProcess) -> None:
+    """With follow, each container's log is followed, and it ends when they all have ended."""
+    listing = [
+        *(DOCKER, "ps", "--all"),
+        *("--filter", "label=com.supabase.cli.project=demo"),
+        *("--format", "{{.Names}}"),
+    ]
+    follow = [DOCKER, "logs", "--follow", "--tail", "20"]
+    fp.register(listing, stdout="db\nauth\n")
+    fp.register([*follow, "db"], stdout=["ready", "still ready"])
+    fp.register([*follow, "auth"], stdout=["listening"])
+    assert sorted(stack.logs(follow=True)) == ["auth │ listening", "db │ ready", "db │ still ready"]
+
+
 def test_preview_runs_nothing(stack: DockerStack, fp: FakeProcess) -> None:
     """What a dry run prints are the CLI's commands; none of them is run."""
     assert stack.preview("start") == ["supabase start"]

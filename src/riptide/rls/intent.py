@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import difflib
 import re
-import tomllib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from riptide._toml import read_toml
 from riptide.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -98,28 +98,9 @@ def read_intent(path: Path) -> Intent:
     Raises:
         ConfigError: It cannot be read, is not TOML (with the line), or has a wrong word.
     """
-    where = f"supabase/{path.name}"
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
+    if not path.exists():
         return Intent(path=path, text="", tables=())
-    except UnicodeDecodeError as error:
-        raise ConfigError(
-            f"{where} is not UTF-8 (byte {error.start})", next_step=f"mend {path}"
-        ) from error
-    except OSError as error:
-        raise ConfigError(f"{where} cannot be read: {error.strerror}") from error
-    try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        found = re.search(r"\(at line (\d+)", str(error))
-        line = int(found[1]) if found else max(text.count("\n"), 1)
-        words = re.sub(r"\s*\(at .*\)$", "", str(error))
-        raise ConfigError(
-            f"{where}:{line}: not valid TOML: {words}",
-            state="nothing was tried",
-            next_step=f"mend {path}",
-        ) from error
+    text, data = read_toml(path)
     blank = Intent(path=path, text=text, tables=())
     for key in data:
         if key != "tables":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from riptide.cli import Answer, SupabaseCLI, failure
 from riptide.errors import CommandError, StackError, ToolNotFoundError
 from riptide.results import Service, StackStatus
-from riptide.runner import SubprocessRunner
+from riptide.runner import SubprocessRunner, stream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -123,7 +122,8 @@ class DockerStack:
                 for line in (answer.stdout + answer.stderr).splitlines():
                     yield f"{name} │ {line}"
             return
-        yield from _follow([docker, "logs", "--follow", "--tail", "20"], names)
+        follow_argv = [docker, "logs", "--follow", "--tail", "20"]
+        yield from stream({name: [*follow_argv, name] for name in names})
 
     def preview(self, action: str) -> list[str]:
         """Say which commands ``start``, ``stop`` or ``reset`` would run, without running any."""
@@ -188,39 +188,3 @@ class DockerStack:
             service_role_key=data.get("SERVICE_ROLE_KEY", ""),
             jwt_secret=data.get("JWT_SECRET", ""),
         )
-
-
-def _follow(argv: list[str], names: list[str]) -> Iterator[str]:
-    """Give the lines of several ``docker logs --follow`` as they come."""
-    import queue
-    import threading
-
-    lines: queue.SimpleQueue[str] = queue.SimpleQueue()
-    processes = [
-        subprocess.Popen(
-            [*argv, name],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            encoding="utf-8",
-            errors="replace",
-        )
-        for name in names
-    ]
-
-    def read(name: str, process: subprocess.Popen[str]) -> None:
-        for line in process.stdout or ():
-            lines.put(f"{name} │ {line.rstrip()}")
-
-    for name, process in zip(names, processes, strict=True):
-        threading.Thread(target=read, args=(name, process), daemon=True).start()
-    try:
-        while any(process.poll() is None for process in processes) or not lines.empty():
-            try:
-                yield lines.get(timeout=0.2)
-            except queue.Empty:
-                continue
-    finally:
-        for process in processes:
-            process.terminate()
-            process.wait()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import secrets
 import time
 from contextlib import contextmanager, suppress
@@ -280,7 +281,8 @@ class EmbeddedStack:
             )
         digest = hashlib.sha256(os.fsencode(self.settings.root)).hexdigest()[:8]
         # A folder of its own: what else is in the chosen one is never touched.
-        return parent.absolute() / f"{self.settings.config.project_id}-{digest}"
+        name = re.sub(r"[^A-Za-z0-9_-]", "_", self.settings.config.project_id)[:40]
+        return parent.absolute() / f"{name}-{digest}"
 
     def _known_cluster(self) -> Cluster:
         state = State.read(self.run_dir)
