@@ -184,9 +184,9 @@ def test_too_small_disk_is_named(small_disk: Path) -> None:
     with pytest.raises(ToolNotFoundError) as caught:
         ensure_toolchain(settings_with(small_disk), progress=steps.append)
     assert str(caught.value).splitlines() == [
-        f"error: the disk is full: the toolchain needs 400 MB in {small_disk}",
+        f"error: the disk is full: the toolchain needs 300 MB in {small_disk}",
         "state: nothing was installed",
-        "next:  make room there, or set RIPTIDE_CACHE_DIR to a folder with 400 MB",
+        "next:  make room there, or set RIPTIDE_CACHE_DIR to a folder with 300 MB",
     ]
     assert steps == []
     assert not list(small_disk.glob("toolchain-*.tmp"))
