@@ -138,6 +138,14 @@ def test_json_is_one_object_on_stdout(inv: Inv) -> None:
     assert {check["verdict"] for check in report["checks"]} == {"ok"}
 
 
+def test_output_that_the_reader_s_encoding_lacks(inv: Inv) -> None:
+    """A stream that cannot show a table's lines (cp1252 on Windows) still gets the table."""
+    inv("stack.start")
+    for encoding in ("ascii", "cp1252"):
+        ran = inv("migrate.status", PYTHONIOENCODING=encoding, PYTHONUTF8="0")
+        assert (ran.code, "create_profiles" in ran.out) == (0, True), ran
+
+
 def test_env_is_for_a_shell(inv: Inv) -> None:
     """`stack.status --env` prints NAME="value" lines; of a stopped stack it is an error."""
     inv("stack.start")

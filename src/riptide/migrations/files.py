@@ -110,7 +110,7 @@ def read_sql(path: Path, settings: Settings) -> str:
     shown = settings.relative(path)
     try:
         data = path.read_bytes()
-    except OSError as error:
+    except OSError as error:  # a folder with a migration's name is one of these
         raise MigrationError(
             f"{shown} cannot be read: {error.strerror}", file=path, state="nothing was changed"
         ) from error

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from riptide.settings import Settings
 
 
+LOCK_TIMEOUT = 5  # seconds
+
+
 def rollback_migrations(
     *,
     settings: Settings | None = None,
@@ -144,6 +147,8 @@ def _take_back(
     state = f"nothing of this one was changed; {done} of {total} taken back"
     try:
         with connection.transaction():
+            # A lock that another session holds must not make this, and others behind it, wait.
+            connection.execute(f"set local lock_timeout = '{LOCK_TIMEOUT}s'")
             connection.execute(script.encode())
             connection.execute(
                 "delete from supabase_migrations.schema_migrations where version = %s",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import io
 import os
 import sys
 from typing import TYPE_CHECKING, Any
@@ -40,6 +41,7 @@ def task(*arguments: str, **options: Any) -> Callable[[Callable[..., Any]], Task
     def decorate(body: Callable[..., Any]) -> Task[Any]:
         @functools.wraps(body)
         def guarded(*args: Any, **kwargs: Any) -> Any:
+            _never_fail_to_print()
             try:
                 return body(*args, **kwargs)
             except RiptideError as error:
@@ -74,6 +76,13 @@ def task(*arguments: str, **options: Any) -> Callable[[Callable[..., Any]], Task
         return made
 
     return decorate
+
+
+def _never_fail_to_print() -> None:
+    """Let a stream that has no box-drawing characters (cp1252, ASCII) show others instead."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def is_dry(context: Context) -> bool:
