@@ -230,6 +230,7 @@ def test_dry_changes_nothing(inv: Inv) -> None:
         (("migrate.reset",), 2, "no terminal to answer from"),
         (("stack.stop", "--delete-data"), 2, "no terminal to answer from"),
         (("migrate.rollback", "--steps", "0"), 2, "cannot be taken back"),
+        (("migrate.rollback", "--steps", "x"), 2, "a whole number from 1 on, not 'x'"),
         (("migrate.status", "--target", "postgresql://u:pw@127.0.0.1:1/d"), 1, "cannot be reached"),
     ],
 )

@@ -198,6 +198,13 @@ def test_explain_places_the_caret(settings: Settings) -> None:
     assert found.detail == "   6 │        (nope);\n     │         ^"
 
 
+def test_explain_keeps_the_caret_below_its_place_after_a_tab(settings: Settings) -> None:
+    """A tab is shown one column wide, as the CLI counts it."""
+    words = "ERROR: no (SQLSTATE 42703)\nAt statement: 0\n\tselect\tx\n        ^"
+    found = error(settings, words, "\tselect\tx;\n")
+    assert found.detail == "   1 │  select x;\n     │         ^"
+
+
 def test_explain_without_a_caret(settings: Settings) -> None:
     """Without a position the statement's first word is where to look; the details follow."""
     found = error(

@@ -212,7 +212,8 @@ def explain(
         line = start + within if caret is not None else code_line
         source = text.splitlines()
         if 0 < line <= len(source):
-            excerpt = f"{line:>4} │ {source[line - 1]}"
+            shown = source[line - 1].replace("\t", " ")  # one column each, or the caret is off
+            excerpt = f"{line:>4} │ {shown}"
             if caret is not None:
                 excerpt += f"\n     │ {' ' * caret}^"
     where = settings.relative(path).removeprefix("supabase/migrations/")

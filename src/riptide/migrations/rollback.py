@@ -175,7 +175,8 @@ def _refused(
     line = line_of(script, position - 1) if position else None
     lines = []
     if line is not None:
-        lines.append(f"{line:>4} │ {script.splitlines()[line - 1]}")
+        shown = script.splitlines()[line - 1].replace("\t", " ")
+        lines.append(f"{line:>4} │ {shown}")
         column = position - 1 - (script.rfind("\n", 0, position - 1) + 1)
         lines.append(f"     │ {' ' * column}^")
     lines += [f"     {each}" for each in (diagnostic.message_detail or "").splitlines()]

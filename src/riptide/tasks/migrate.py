@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from invoke.exceptions import Exit
 
+from riptide.errors import ConfigError
 from riptide.runner import mask
 from riptide.tasks._task import (
     BACKEND_HELP,
@@ -40,6 +41,16 @@ def _preview_cli(settings: Settings) -> SupabaseCLI:
 
 def _command(argv: list[str]) -> str:
     return shlex.join(mask(each) for each in argv)
+
+
+def _steps(given: str) -> int:
+    """Read --steps; Invoke's own way to an integer ends a wrong one with a traceback."""
+    try:
+        return int(given)
+    except ValueError:
+        raise ConfigError(
+            f"--steps takes a whole number from 1 on, not {given!r}", state="nothing was changed"
+        ) from None
 
 
 @task(help={"json": JSON_HELP})
@@ -197,7 +208,7 @@ def reset(
 )
 def rollback(
     c: Context,
-    steps: int = 1,
+    steps: str = "1",
     dry_run: bool = False,
     yes: bool = False,
     target: str = "",
@@ -207,13 +218,14 @@ def rollback(
     from riptide import render
     from riptide.migrations.rollback import rollback_migrations
 
+    number = _steps(steps)
     settings = settings_for(target=target)
     dry_run = dry_run or is_dry(c)
     if not settings.target.is_local and not dry_run:
-        confirm(f"Take {steps} migration(s) of {settings.target.name} back?", yes=yes)
+        confirm(f"Take {number} migration(s) of {settings.target.name} back?", yes=yes)
     with render.progress() as progress:
         result = rollback_migrations(
-            settings=settings, steps=steps, dry_run=dry_run, progress=progress
+            settings=settings, steps=number, dry_run=dry_run, progress=progress
         )
     if json:
         render.as_json(result)
