@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import psutil
@@ -120,8 +121,6 @@ def test_foreign_process_is_never_ended(
     started: tuple[Settings, StackStatus], stranger: subprocess.Popen[bytes]
 ) -> None:
     """A pid in the state that belongs to somebody else's process now is left alone."""
-    from dataclasses import replace
-
     settings, _ = started
     stack = open_stack(settings)
     state = State.read(settings.run_dir)
@@ -157,6 +156,21 @@ def test_copied_project_leaves_the_original_alone(
     after = open_stack(settings).status()
     assert (after.running, after.pids) == (True, before.pids)
     assert rows(after) == [(7,)]
+
+
+def test_tight_umask_does_not_shut_postgresql_out(make_project: Callable[..., Settings]) -> None:
+    """With umask 077, as root too, every folder on the way to the data is made passable."""
+    settings = make_project()
+    settings = replace(settings, data_dir=settings.root.parent / "kept" / "elsewhere")
+    before = os.umask(0o077)
+    try:
+        status = open_stack(settings).start()
+    finally:
+        os.umask(before)
+        open_stack(settings).stop(delete_data=True)
+    assert status.running
+    assert settings.data_dir is not None
+    assert str(status.data_dir).startswith(str(settings.data_dir))
 
 
 def test_stop_without_a_state_finds_the_orphans(started: tuple[Settings, StackStatus]) -> None:

@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from riptide._access import make_folder
 from riptide.errors import StackError
 from riptide.stack.process import HOST, end, find, find_all, spawn, wait_until
 
@@ -85,7 +86,7 @@ class Cluster:
 
     def make_home(self) -> None:
         """Make the folder that the cluster is in, for the user that the server runs as."""
-        self.home.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        make_folder(self.home.parent)
         self.home.mkdir(mode=0o700, exist_ok=True)
         self.home.chmod(0o700)
         self._own(self.home)
