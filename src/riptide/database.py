@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from riptide.errors import DatabaseError
+from riptide.errors import DatabaseError, LockTimeoutError
 from riptide.runner import mask
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     import psycopg
 
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 HISTORY = "supabase_migrations.schema_migrations"
 CONNECT_TIMEOUT = 5  # seconds
+LOCK_WAIT = 60.0  # seconds
+TRANSACTION_POOLER_PORT = 6543  # https://supabase.com/docs/guides/database/connecting-to-postgres
+
+_LOCK_KEY = int.from_bytes(b"riptide", "big")
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,50 @@ def connect(target: Target, *, autocommit: bool = True) -> Iterator[psycopg.Conn
         yield connection
     finally:
         connection.close()
+
+
+@contextmanager
+def push_lock(
+    target: Target, *, wait: float = LOCK_WAIT, progress: Callable[[str], None] | None = None
+) -> Iterator[None]:
+    """Hold the one lock that a push or a rollback of this package needs on a database.
+
+    The Supabase CLI takes none: of two pushes at once one dies of a unique violation. This is an
+    advisory lock of a session (https://www.postgresql.org/docs/17/explicit-locking.html#ADVISORY-LOCKS),
+    gone with the session however that ends. A pooler in transaction mode cannot keep a session, and
+    of the linked project only the CLI has the password: there nothing is locked.
+
+    Args:
+        target: The database.
+        wait: Seconds to wait for another holder.
+        progress: Called with a phrase where there is one.
+
+    Raises:
+        LockTimeoutError: The other one did not let go in time.
+        DatabaseError: The database cannot be reached.
+    """
+    from urllib.parse import urlsplit
+
+    if not target.url or urlsplit(target.url).port == TRANSACTION_POOLER_PORT:
+        yield
+        return
+    import psycopg
+
+    with connect(target) as connection:
+        taken = connection.execute("select pg_try_advisory_lock(%s)", [_LOCK_KEY]).fetchone()
+        if taken != (True,):
+            if progress is not None:
+                progress("waiting for another push or rollback of this database")
+            connection.execute(f"set lock_timeout = {int(wait * 1000)}")
+            try:
+                connection.execute("select pg_advisory_lock(%s)", [_LOCK_KEY])
+            except psycopg.errors.LockNotAvailable:
+                raise LockTimeoutError(
+                    f"another push or rollback has held {target.name} for {wait:g} s",
+                    state="nothing was changed by this one",
+                    next_step="inv migrate.status, and again when the other one has ended",
+                ) from None
+        yield
 
 
 def unreachable(target: Target, reason: str) -> DatabaseError:

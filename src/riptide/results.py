@@ -105,6 +105,11 @@ class MigrationList(Result):
         return self.in_state(MigrationState.APPLIED, MigrationState.MISSING)
 
     @property
+    def needs_a_look(self) -> bool:
+        """Whether a push would have something to apply or to refuse."""
+        return len(self.in_state(MigrationState.APPLIED)) != len(self.migrations)
+
+    @property
     def pending(self) -> tuple[Migration, ...]:
         """All that have a file and are not applied, in order or out of it."""
         return self.in_state(MigrationState.PENDING, MigrationState.OUT_OF_ORDER)

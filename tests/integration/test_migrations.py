@@ -12,6 +12,7 @@ from riptide import (
     ConfigError,
     DatabaseError,
     DriftError,
+    LockTimeoutError,
     MigrationError,
     StackError,
     apply_migrations,
@@ -22,6 +23,7 @@ from riptide import (
     reset_database,
     rollback_migrations,
 )
+from riptide.database import push_lock
 from riptide.results import MigrationState
 from riptide.settings import Settings, Target
 
@@ -89,6 +91,25 @@ def test_push_applies_in_order_and_once(empty: Settings) -> None:
     assert tables(empty) == {"one", "two"}
     assert apply_migrations(settings=empty).up_to_date
     assert set(states(list_migrations(settings=empty)).values()) == {MigrationState.APPLIED}
+
+
+def test_pushes_at_once_all_succeed(empty: Settings) -> None:
+    """Of several pushes at once every one succeeds, and each file is applied once."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    write(empty, "20250101000000", "one", "create table public.one (id int);")
+    write(empty, "20250102000000", "two", "create table public.two (id int);")
+    with ThreadPoolExecutor(4) as pool:
+        results = list(pool.map(lambda _: apply_migrations(settings=empty), range(4)))
+    assert sorted(len(each.applied) for each in results) == [0, 0, 0, 2]
+    assert tables(empty) == {"one", "two"}
+
+
+def test_lock_of_another_push_is_waited_for_in_vain(empty: Settings) -> None:
+    """A push that holds the lock for too long ends the other one's wait with nothing changed."""
+    with push_lock(empty.target), pytest.raises(LockTimeoutError, match="another push"):  # noqa: SIM117
+        with push_lock(empty.target, wait=0.2):
+            pytest.fail("two held it")
 
 
 def test_dry_run_changes_nothing(empty: Settings) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,7 @@ APPLIED, PENDING = MigrationState.APPLIED, MigrationState.PENDING
 def cli(monkeypatch: pytest.MonkeyPatch) -> None:
     """Put the CLI at a place of the test's own."""
     monkeypatch.setattr("riptide.toolchain.find_cli", lambda *_, **__: Path("/bin/supabase"))
+    monkeypatch.setattr("riptide.migrations.push.push_lock", lambda *_, **__: nullcontext())
 
 
 def files(settings: Settings, *versions: str) -> list[Path]:
@@ -72,7 +74,7 @@ def test_push_runs_exactly_one_command(
 ) -> None:
     """A push of pending files is one `supabase db push`."""
     files(settings, "1", "2")
-    history(monkeypatch, settings, ["1"], ["1", "2"])
+    history(monkeypatch, settings, ["1"], ["1"], ["1", "2"])
     fp.register(argv(settings), stdout=json.dumps({"migrations": ["2_m2.sql"], "seeds": []}))
     result = apply_migrations(settings=settings)
     assert list(fp.calls) == [argv(settings)]
@@ -115,10 +117,20 @@ def test_push_refuses_contradictions_before_the_cli(
 ) -> None:
     """History without file, or a file out of order: refused before the CLI is started."""
     files(settings, "1", "2")
-    history(monkeypatch, settings, applied)
+    history(monkeypatch, settings, applied, applied)
     with pytest.raises(DriftError, match=message) as caught:
         apply_migrations(settings=settings)
     assert caught.value.state == "nothing was applied"
+    assert list(fp.calls) == []
+
+
+def test_push_that_waited_for_another_one_runs_nothing(
+    settings: Settings, fp: FakeProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What another push applied while this one waited is not pushed again."""
+    files(settings, "1")
+    history(monkeypatch, settings, [], ["1"])
+    assert apply_migrations(settings=settings).up_to_date
     assert list(fp.calls) == []
 
 
@@ -127,7 +139,7 @@ def test_push_that_left_something_out_is_told(
 ) -> None:
     """Success is believed only when the history holds what was planned."""
     files(settings, "1")
-    history(monkeypatch, settings, [], [])
+    history(monkeypatch, settings, [], [], [])
     fp.register(argv(settings), stdout=json.dumps({"migrations": ["1_m1.sql"]}))
     with pytest.raises(DriftError, match="the history lacks 1 migration"):
         apply_migrations(settings=settings)
@@ -138,7 +150,7 @@ def test_failure_names_the_file_that_failed(
 ) -> None:
     """Which file failed is what the CLI was applying, and the state counts what was applied."""
     paths = files(settings, "1", "2", "3")
-    history(monkeypatch, settings, [], ["1"])
+    history(monkeypatch, settings, [], [], ["1"])
     message = "ERROR: no (SQLSTATE 42P01)\nAt statement: 0\nselect 1"
     fp.register(
         argv(settings),
@@ -159,7 +171,7 @@ def test_failure_of_another_kind_is_told_in_the_cli_s_words(
 ) -> None:
     """A failure that is no file's keeps the CLI's message and says what was applied."""
     files(settings, "1")
-    history(monkeypatch, settings, [], [])
+    history(monkeypatch, settings, [], [], [])
     fp.register(
         argv(settings),
         stdout=json.dumps({"error": {"code": "Other", "message": "disk on fire"}}),

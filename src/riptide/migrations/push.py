@@ -6,6 +6,7 @@ import re
 import time
 from typing import TYPE_CHECKING
 
+from riptide.database import push_lock
 from riptide.errors import DriftError, MigrationError, RiptideError, StackError
 from riptide.migrations.files import read_sql
 from riptide.migrations.history import list_migrations
@@ -53,6 +54,7 @@ def apply_migrations(
         DriftError: History and files contradict each other; nothing was applied.
         StackError: The target is local, and this project's stack does not run.
         DatabaseError: The database cannot be reached.
+        LockTimeoutError: Another push or rollback did not end within 60 s.
         ToolNotFoundError: There is no supported Supabase CLI.
         CommandError: The CLI failed in some other way.
     """
@@ -61,25 +63,35 @@ def apply_migrations(
     began = time.monotonic()
     settings = settings or Settings.load()
     require_local_stack(settings, runner)
-    before = list_migrations(settings=settings, runner=runner)
-    _refuse_contradictions(before, include_all=include_all)
-    texts = {each.version: read_sql(each.path, settings) for each in before.pending if each.path}
-    if not before.pending and not include_seed:
-        return PushResult(
-            target=settings.target.name, dry_run=dry_run, seconds=time.monotonic() - began
-        )
-    answer = _push(
-        settings, runner, progress, dry_run=dry_run, include_all=include_all, seed=include_seed
-    )
-    if not answer.ok:
-        raise _push_error(answer, settings, before, texts, runner)
-    applied = tuple(str(each) for each in answer.data.get("migrations", []))
-    if not dry_run:
-        _confirm(before.pending, list_migrations(settings=settings, runner=runner))
+    applied: tuple[str, ...] = ()
+    seeded: tuple[str, ...] = ()
+    if include_seed or list_migrations(settings=settings, runner=runner).needs_a_look:
+        with push_lock(settings.target, progress=progress):
+            # Looked at once more: whoever held the lock may have applied what was pending.
+            before = list_migrations(settings=settings, runner=runner)
+            _refuse_contradictions(before, include_all=include_all)
+            texts = {
+                each.version: read_sql(each.path, settings) for each in before.pending if each.path
+            }
+            if before.pending or include_seed:
+                answer = _push(
+                    settings,
+                    runner,
+                    progress,
+                    dry_run=dry_run,
+                    include_all=include_all,
+                    seed=include_seed,
+                )
+                if not answer.ok:
+                    raise _push_error(answer, settings, before, texts, runner)
+                applied = tuple(str(each) for each in answer.data.get("migrations", []))
+                seeded = tuple(str(each) for each in answer.data.get("seeds", []))
+                if not dry_run:
+                    _confirm(before.pending, list_migrations(settings=settings, runner=runner))
     return PushResult(
         target=settings.target.name,
         applied=applied,
-        seeded=tuple(str(each) for each in answer.data.get("seeds", [])),
+        seeded=seeded,
         dry_run=dry_run,
         seconds=time.monotonic() - began,
     )

@@ -52,9 +52,10 @@ def rollback_migrations(
             password only the CLI has.
         MigrationError: A twin is missing, cannot be used or failed; that one is undone whole.
         DatabaseError: The database cannot be reached.
+        LockTimeoutError: Another push or rollback did not end within 60 s.
         StackError: The target is local and its stack does not run.
     """
-    from riptide.database import connect, read_history
+    from riptide.database import connect, push_lock, read_history
     from riptide.migrations.files import scan
     from riptide.settings import Settings
 
@@ -72,7 +73,7 @@ def rollback_migrations(
         )
     require_local_stack(settings, runner)
     files = scan(settings)
-    with connect(settings.target) as connection:
+    with push_lock(settings.target, progress=progress), connect(settings.target) as connection:
         plan = _plan(join(files, read_history(connection)), steps)
         scripts = [(each, _script(each, settings)) for each in plan]
         if not dry_run:

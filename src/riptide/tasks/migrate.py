@@ -103,14 +103,13 @@ def status(c: Context, check: bool = False, target: str = "", json: bool = False
     """Show each migration: applied, pending, out of order, or missing here."""
     from riptide import render
     from riptide.migrations.history import list_migrations
-    from riptide.results import MigrationState
 
     found = list_migrations(settings=settings_for(target=target))
     if json:
         render.as_json(found)
     else:
         render.migration_list(found)
-    if check and len(found.in_state(MigrationState.APPLIED)) != len(found.migrations):
+    if check and found.needs_a_look:
         raise Exit(code=3)
 
 
