@@ -1237,7 +1237,9 @@ def test_what_migrations_do(db: Database) -> None:
         db.execute(f"alter publication supabase_realtime add table public.{name}")
         db.execute(f"alter table public.{name} replica identity full")
         db.execute(f"create role {name}; grant {name} to authenticator; grant anon to {name}")
-        db.execute("select pg_notify('pgrst', 'reload schema')")
+        assert db.execute(
+            "select count(*) from pg_publication_tables where tablename = %s", [name]
+        ).fetchone() == (1,)
 
 
 def test_default_privileges(db: Database, make_table: MakeTable) -> None:
