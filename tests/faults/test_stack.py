@@ -84,6 +84,21 @@ def stranger() -> Iterator[subprocess.Popen[bytes]]:
     process.wait()
 
 
+def test_followed_logs_end_with_ctrl_c(started: tuple[Settings, StackStatus]) -> None:
+    """`stack.logs --follow` prints new lines as they come, and Ctrl-C ends it without an error."""
+    settings, status = started
+    process = inv(settings, "stack.logs", "--follow")
+    assert process.stdout is not None
+    seen = process.stdout.readline()
+    with psycopg.connect(status.db_url) as connection, pytest.raises(psycopg.Error):
+        connection.execute("select 'a line that comes later' from nowhere")
+    while "a line that comes later" not in seen:
+        seen = process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=20)
+    assert (process.returncode, "error" in output) == (0, False), output
+
+
 @pytest.mark.parametrize("killed", [["postgres"], ["gateway"], ["postgres", "gateway"]])
 def test_start_mends_what_was_killed(
     started: tuple[Settings, StackStatus], killed: list[str]

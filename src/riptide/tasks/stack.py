@@ -122,4 +122,9 @@ def logs(c: Context, follow: bool = False, backend: str = "") -> None:  # noqa: 
     from riptide import render
     from riptide.stack import open_stack
 
-    render.log(open_stack(settings_for(backend=backend)).logs(follow=follow))
+    entries = open_stack(settings_for(backend=backend)).logs(follow=follow)
+    try:
+        render.log(entries)
+    except KeyboardInterrupt:
+        if not follow:  # with --follow it is the way to end it
+            raise
