@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from riptide.errors import RlsError
-from riptide.rls.interrupts import ignored
+from riptide.rls.interrupts import deferred, ignored
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -152,16 +152,17 @@ def _make_user(
     doing, key_name = "create a user", "secret"
     client = _client(endpoint, endpoint.publishable_key, http)
     try:
-        user = service.auth.admin.create_user(
-            {
-                "email": email,
-                "password": password,
-                "email_confirm": True,
-                "app_metadata": MARK,
-                "user_metadata": {"display_name": f"RLS verification ({name})"},
-            }
-        ).user
-        made.append(user.id)
+        with deferred():
+            user = service.auth.admin.create_user(
+                {
+                    "email": email,
+                    "password": password,
+                    "email_confirm": True,
+                    "app_metadata": MARK,
+                    "user_metadata": {"display_name": f"RLS verification ({name})"},
+                }
+            ).user
+            made.append(user.id)
         doing, key_name = "sign a user in", "publishable"
         session = client.auth.sign_in_with_password({"email": email, "password": password}).session
     except (AuthError, httpx.HTTPError) as error:

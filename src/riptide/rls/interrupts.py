@@ -41,6 +41,21 @@ def ignored() -> Iterator[None]:
 
 
 @contextmanager
+def deferred() -> Iterator[None]:
+    """Hold both signals back until a short step is over, then let them have their effect.
+
+    For a request that makes something: cut off on its way, it would make it after the cleaning up.
+    """
+    held: list[int] = []
+    try:
+        with _handled_by(lambda number, _frame: held.append(number)):
+            yield
+    finally:
+        if held:
+            signal.raise_signal(held[0])
+
+
+@contextmanager
 def _handled_by(handler: Callable[[int, object], None] | signal.Handlers) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
