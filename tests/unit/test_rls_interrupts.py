@@ -12,11 +12,15 @@ from riptide.rls.interrupts import as_exceptions, deferred, ignored
 def test_deferred_signal_waits_for_the_step() -> None:
     """Ctrl-C in a deferred step has its effect when the step is over, and not before."""
     done: list[str] = []
-    with pytest.raises(KeyboardInterrupt), as_exceptions():
+
+    def interrupted() -> None:
         with deferred():
             signal.raise_signal(signal.SIGINT)
             done.append("the step")
         done.append("never")
+
+    with pytest.raises(KeyboardInterrupt), as_exceptions():
+        interrupted()
     assert done == ["the step"]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
