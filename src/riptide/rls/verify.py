@@ -12,6 +12,8 @@ from riptide.results import RlsCheck, RlsReport, Verdict
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from psycopg import Connection
+
     from riptide.rls.actors import Endpoint
     from riptide.rls.plan import Plan
     from riptide.settings import Settings
@@ -69,6 +71,7 @@ def verify_rls(
                     checks = _probe(plan, actors, database, tell)
                 finally:
                     with ignored():
+                        _settle(connection)
                         _clear(plan, database)
     checks += [_undeclared(each.schema, each.name) for each in plan.undeclared]
     report = RlsReport(target=endpoint.name, checks=tuple(checks), seconds=time.monotonic() - began)
@@ -91,6 +94,18 @@ def _probe(plan: Plan, actors: Any, database: Any, tell: Callable[[str], None]) 
         tell(f"verifying {each.plan.name}")
         checks[each.plan.name] = each.run()
     return [check for each in probes for check in checks[each.plan.name]]
+
+
+def _settle(connection: Connection[Any]) -> None:
+    """Give up a connection on which an interruption has left a query under way.
+
+    Its transaction holds locks that the deletion of the users would wait for.
+    """
+    import psycopg
+
+    if connection.info.transaction_status is psycopg.pq.TransactionStatus.ACTIVE:
+        connection.cancel()
+        connection.close()
 
 
 def _clear(plan: Plan, database: Any) -> None:
