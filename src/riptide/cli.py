@@ -7,6 +7,7 @@ stderr) and is told this project's ports, whatever config.toml says. Written for
 from __future__ import annotations
 
 import json
+import os
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from riptide.runner import Completed, mask
 from riptide.settings import LINKED
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from riptide.runner import Runner
@@ -114,34 +116,62 @@ class SupabaseCLI:
 
     # --- running ---------------------------------------------------------------------------------
 
-    def environment(self) -> dict[str, str]:
-        """Give the variables that every call gets beside this process's own."""
-        config = self.settings.config
-        return {
+    def environment(self, session: Mapping[str, str] | None = None) -> dict[str, str]:
+        """Give the variables that a call gets beside this process's own.
+
+        Args:
+            session: Settings for the CLI's database session, as
+                https://www.postgresql.org/docs/17/libpq-envars.html has them in ``PGOPTIONS``. A
+                pooler in transaction mode takes none, and what the CLI reaches a linked project
+                by is not known: neither gets any.
+        """
+        config, target = self.settings.config, self.settings.target
+        variables = {
             "SUPABASE_API_PORT": str(config.api_port),
             "SUPABASE_DB_PORT": str(config.db_port),
             "SUPABASE_TELEMETRY_DISABLED": "1",
             "DO_NOT_TRACK": "1",
         }
+        if target.password is not None and not target.is_local:
+            variables["PGPASSWORD"] = target.password
+        if session and target.url and not target.pools_transactions:
+            given = os.environ.get("PGOPTIONS", "")
+            options = " ".join(f"-c {name}={value}" for name, value in session.items())
+            variables["PGOPTIONS"] = f"{given} {options}".strip()
+        return variables
 
-    def run(self, argv: list[str], *, timeout: float | None = None) -> Answer:
+    def run(
+        self,
+        argv: list[str],
+        *,
+        timeout: float | None = None,
+        session: Mapping[str, str] | None = None,
+    ) -> Answer:
         """Run a command line made by one of the above.
+
+        Args:
+            argv: The command line.
+            timeout: Seconds after which it is ended.
+            session: See `environment`.
 
         Raises:
             ToolNotFoundError: The executable cannot be run.
             CommandError: It printed something that is not JSON.
         """
         completed = self.runner.run(
-            argv, cwd=self.settings.root, env=self.environment(), timeout=timeout
+            argv, cwd=self.settings.root, env=self.environment(session), timeout=timeout
         )
         return parse(completed)
 
 
 def target_flags(target: Target) -> list[str]:
-    """Give the flags that name the target: none for the local database, which is the default."""
+    """Give the flags that name the target: none for the local database, which is the default.
+
+    No password is in them: everybody may read a command line. The CLI takes it from ``PGPASSWORD``.
+    """
     if target.is_local:
         return []
-    return ["--remote"] if target.kind == LINKED else [f"--remote={target.url}"]
+    return ["--remote"] if target.kind == LINKED else [f"--remote={target.address}"]
 
 
 def parse(completed: Completed) -> Answer:

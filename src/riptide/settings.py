@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 Backend = Literal["auto", "docker", "embedded"]
 
+# https://supabase.com/docs/guides/database/connecting-to-postgres
+TRANSACTION_POOLER_PORT = 6543
+
 LOCAL = "local"
 LINKED = "linked"
 REMOTE = "remote"
@@ -31,7 +34,8 @@ class Target:
     Attributes:
         kind: ``local`` (this project's stack), ``linked`` (the project that ``supabase link``
             chose, reached by the CLI alone) or ``remote`` (a URL).
-        url: The database's URL, password included; empty for ``linked``.
+        url: The database's URL, password included, each part percent-encoded; empty for
+            ``linked``.
     """
 
     kind: str = LOCAL
@@ -50,8 +54,29 @@ class Target:
         from urllib.parse import urlsplit
 
         parts = urlsplit(self.url)
-        port = f":{parts.port}" if parts.port else ""
-        return f"{self.kind} ({parts.hostname}{port}{parts.path})"
+        return f"{self.kind} ({parts.netloc.rpartition('@')[2]}{parts.path})"
+
+    @property
+    def address(self) -> str:
+        """Its URL without the password: what may stand in a process list."""
+        from riptide._url import without_password
+
+        return without_password(self.url)
+
+    @property
+    def password(self) -> str | None:
+        """The password in its URL, or ``None``."""
+        from riptide._url import password_of
+
+        return password_of(self.url)
+
+    @property
+    def pools_transactions(self) -> bool:
+        """Whether it is a pooler in transaction mode, where no session outlives a transaction."""
+        from urllib.parse import urlsplit
+
+        hosts = urlsplit(self.url).netloc.rpartition("@")[2].split(",")
+        return any(each.endswith(f":{TRANSACTION_POOLER_PORT}") for each in hosts)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -277,9 +302,7 @@ def _target(given: str | None, env: Mapping[str, str], config: ProjectConfig) ->
             "the remote database's URL is not known",
             next_step="set SUPABASE_DB_URL in the environment or in .env",
         )
-    if not url.startswith(("postgresql://", "postgres://")):
-        raise ConfigError(
-            "the target is not a database URL",
-            detail="  --target takes local, linked, remote, or postgresql://user@host:port/name.",
-        )
-    return Target(kind=REMOTE, url=url)
+    from riptide._url import canonical
+
+    origin = "SUPABASE_DB_URL" if given == REMOTE else "--target"
+    return Target(kind=REMOTE, url=canonical(url, origin))

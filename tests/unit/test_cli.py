@@ -58,12 +58,39 @@ def test_other_argv(cli: SupabaseCLI, settings: Settings) -> None:
     [
         (Target(), []),
         (Target(kind="linked"), ["--remote"]),
-        (REMOTE, [f"--remote={REMOTE.url}"]),
+        (REMOTE, ["--remote=postgresql://postgres@db.example.com:5432/postgres"]),
     ],
 )
 def test_target_flags(target: Target, flags: list[str]) -> None:
-    """Local is the default and has no flag; all else is --remote."""
+    """Local is the default and has no flag; all else is --remote, and shows no password."""
     assert target_flags(target) == flags
+
+
+def test_password_goes_by_the_environment(settings: Settings) -> None:
+    """The CLI is given a remote database's password where other users cannot read it."""
+    remote = SupabaseCLI(Path("s"), replace(settings, target=REMOTE), SubprocessRunner())
+    assert remote.environment()["PGPASSWORD"] == "s3cret"
+    assert "s3cret" not in " ".join(remote.push_argv())
+    local = SupabaseCLI(Path("s"), settings, SubprocessRunner())
+    assert "PGPASSWORD" not in local.environment()
+
+
+def test_session_settings_are_pgoptions(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A session's settings reach PostgreSQL, after the caller's own; a pooler gets none."""
+    wanted = {"lock_timeout": "5s", "x.y": "1"}
+
+    def options(target: Target) -> str | None:
+        cli = SupabaseCLI(Path("s"), replace(settings, target=target), SubprocessRunner())
+        return cli.environment(wanted).get("PGOPTIONS")
+
+    monkeypatch.delenv("PGOPTIONS", raising=False)
+    assert options(settings.target) == "-c lock_timeout=5s -c x.y=1"
+    monkeypatch.setenv("PGOPTIONS", "-c a.b=2")
+    assert options(REMOTE) == "-c a.b=2 -c lock_timeout=5s -c x.y=1"
+    assert options(Target(kind="linked")) is None
+    assert options(Target(kind="remote", url="postgresql://u:p@pooler.example.com:6543/db")) is None
 
 
 def test_run_gives_the_cli_its_ports_and_silences_it(
