@@ -147,6 +147,20 @@ class LockTimeoutError(RiptideError):
     """Another process holds what this one needs, and did not let go in time."""
 
 
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C, at a moment when more can be told than that it was pressed.
+
+    Attributes:
+        state: What state things were left in.
+        next_step: The command that leads on.
+    """
+
+    def __init__(self, state: str, next_step: str) -> None:
+        super().__init__(state)
+        self.state = state
+        self.next_step = next_step
+
+
 class DataLossError(MigrationError):
     """What was asked for would lose rows and was not confirmed; nothing was changed."""
 

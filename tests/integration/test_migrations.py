@@ -23,7 +23,8 @@ from riptide import (
     reset_database,
     rollback_migrations,
 )
-from riptide.database import push_lock
+from riptide.database import HISTORY
+from riptide.migrations.lock import CLI_SESSION, push_lock
 from riptide.results import MigrationState
 from riptide.settings import Settings, Target
 
@@ -107,9 +108,15 @@ def test_pushes_at_once_all_succeed(empty: Settings) -> None:
 
 def test_lock_of_another_push_is_waited_for_in_vain(empty: Settings) -> None:
     """A push that holds the lock for too long ends the other one's wait with nothing changed."""
-    with push_lock(empty.target), pytest.raises(LockTimeoutError, match="another push"):  # noqa: SIM117
-        with push_lock(empty.target, wait=0.2):
-            pytest.fail("two held it")
+    said: list[str] = []
+    with (
+        push_lock(empty.target, purpose="rollback"),
+        pytest.raises(LockTimeoutError, match="another push") as caught,
+        push_lock(empty.target, wait=0.2, progress=said.append),
+    ):
+        pytest.fail("two held it")
+    assert "riptide rollback" in (caught.value.detail or "")
+    assert "waiting for another push or rollback: pid" in said[0]
 
 
 def test_dry_run_changes_nothing(empty: Settings) -> None:
@@ -202,6 +209,112 @@ def test_applied_without_file_is_refused(empty: Settings) -> None:
     with pytest.raises(DriftError, match="no file for"):
         apply_migrations(settings=empty)
     assert tables(empty) == {"one"}
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "shown"),
+    [
+        ("begin;\ncreate table public.kept ();\ncommit;\nselect nope;\n", 1, "begin"),
+        (
+            "-- pg-delta: transaction=false\ncreate table public.kept ();\nselect nope;\n",
+            2,
+            "create",
+        ),
+    ],
+)
+def test_half_a_file_is_not_said_to_be_nothing(
+    empty: Settings, text: str, line: int, shown: str
+) -> None:
+    """Where a file is not one transaction, a failure does not claim that nothing was applied."""
+    write(empty, "20250101000000", "halves", text)
+    with pytest.raises(MigrationError) as caught:
+        apply_migrations(settings=empty)
+    assert tables(empty) == {"kept"}
+    state = caught.value.state or ""
+    assert f"not one transaction (line {line}: {shown}" in state
+    assert "nothing of this file" not in state
+    assert "0 of 1 migration applied" in state
+
+
+def test_concurrent_index_beside_other_statements_is_refused(empty: Settings) -> None:
+    """`create index concurrently` has a file of its own, or nothing at all is applied."""
+    write(empty, "20250101000000", "one", "create table public.one (id int);")
+    mixed = write(
+        empty,
+        "20250102000000",
+        "mixed",
+        "create table public.two (id int);\ncreate index concurrently i on public.one (id);\n",
+    )
+    with pytest.raises(MigrationError, match="file of its own") as caught:
+        apply_migrations(settings=empty)
+    assert (caught.value.file, caught.value.line) == (mixed, 2)
+    assert tables(empty) == set()
+    mixed.write_text("create index concurrently i on public.one (id);\n", encoding="utf-8")
+    assert len(apply_migrations(settings=empty).applied) == 2
+
+
+def test_push_behind_a_locked_table_ends(empty: Settings) -> None:
+    """A file that needs a lock which another session holds fails in time, and nothing is left."""
+    write(empty, "20250101000000", "one", "create table public.one (id int);")
+    apply_migrations(settings=empty)
+    write(empty, "20250102000000", "two", "alter table public.one add column name text;")
+    with psycopg.connect(empty.local_db_url) as holder:
+        holder.execute("lock table public.one in access share mode")
+        with pytest.raises(MigrationError, match="lock timeout") as caught:
+            apply_migrations(settings=empty)
+    assert caught.value.sqlstate == "55P03"
+    assert "nothing of this file was applied" in (caught.value.state or "")
+    assert apply_migrations(settings=empty).applied == ("20250102000000_two.sql",)
+
+
+def test_push_waits_for_a_cli_at_work(empty: Settings) -> None:
+    """A CLI that knows nothing of the lock (its `inv` was killed) is waited for, then told."""
+    write(empty, "20250101000000", "one", "create table public.one (id int);")
+    said: list[str] = []
+    with (
+        psycopg.connect(empty.local_db_url, application_name=CLI_SESSION),
+        pytest.raises(LockTimeoutError, match="another Supabase CLI") as caught,
+        push_lock(empty.target, wait=0.3, progress=said.append),
+    ):
+        pytest.fail("it was not waited for")
+    assert "pg_terminate_backend" in (caught.value.next_step or "")
+    assert "waiting for another Supabase CLI: pid" in said[0]
+    with push_lock(empty.target, wait=0.3) as session:
+        assert session is not None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        f"drop table {HISTORY}; create table {HISTORY} (id int)",
+        f"insert into {HISTORY} (version) values ('one')",
+        f"drop table {HISTORY}; create table {HISTORY} (version bytea)",
+    ],
+)
+def test_odd_history_is_told(empty: Settings, change: str) -> None:
+    """A history that is not the CLI's table is an error of its own, and nothing is applied."""
+    write(empty, "20250101000000", "one", "create table public.one (id int);")
+    apply_migrations(settings=empty)
+    with psycopg.connect(empty.local_db_url, autocommit=True) as connection:
+        connection.execute(change.encode())
+        if "bytea" in change:
+            connection.execute("insert into supabase_migrations.schema_migrations values ('\\x41')")
+    for call in (list_migrations, apply_migrations, rollback_migrations):
+        with pytest.raises(DatabaseError, match="not as the Supabase CLI makes it"):
+            call(settings=empty)
+    assert tables(empty) == {"one"}
+
+
+def test_byte_order_marks_and_crlf_are_taken(empty: Settings) -> None:
+    """A file and its twin that an editor on Windows wrote are applied and taken back."""
+    path = write(empty, "20250101000000", "one", "")
+    path.write_bytes(b"\xef\xbb\xbfcreate table public.one (id int);\r\nselect 1;\r\n")
+    twin = empty.rollbacks_dir / path.name
+    twin.write_bytes(b"\xef\xbb\xbfdrop table public.one;\r\n")
+    apply_migrations(settings=empty)
+    assert tables(empty) == {"one"}
+    rollback_migrations(settings=empty)
+    assert tables(empty) == set()
 
 
 def test_rollback_takes_back_the_newest_and_keeps_the_rest(empty: Settings) -> None:

@@ -11,8 +11,9 @@ import pytest
 
 from riptide.database import HistoryRow
 from riptide.errors import CommandError, DriftError, MigrationError, StackError
+from riptide.migrations.explain import explain
 from riptide.migrations.history import join
-from riptide.migrations.push import apply_migrations, explain, require_local_stack
+from riptide.migrations.push import apply_migrations, require_local_stack
 from riptide.results import Migration, MigrationList, MigrationState, StackStatus
 from riptide.stack.embedded.stack import EmbeddedStack
 

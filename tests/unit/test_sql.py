@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from riptide.migrations.sql import line_of, split
+from riptide.migrations.sql import line_of, not_one_transaction, split
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_offsets_and_lines() -> None:
     assert text[second.offset :].startswith("-- why")
     assert text[second.code_offset :].startswith("insert into t")
     assert (line_of(text, second.offset), line_of(text, second.code_offset)) == (3, 4)
-    assert second.first_words == ("insert", "into")
+    assert second.words[:2] == ("insert", "into")
 
 
 @pytest.mark.parametrize(
@@ -78,3 +78,43 @@ def test_offsets_and_lines() -> None:
 def test_transaction_control(text: str, controls: bool) -> None:
     """What would end or begin a transaction is recognised, and nothing else is."""
     assert split(text)[0].controls_transaction is controls
+
+
+@pytest.mark.parametrize(
+    ("text", "refuses"),
+    [
+        ("create index concurrently i on t (a)", True),
+        ("create unique index concurrently i on t (a)", True),
+        ("drop index concurrently i", True),
+        ("reindex (verbose) table concurrently t", True),
+        ("vacuum t", True),
+        ("alter system set x = 1", True),
+        ("cluster t", True),
+        ("create index i on t (a)", False),
+        ('create index "concurrently" on t (a)', False),
+        ("reindex table t", False),
+        ("refresh materialized view concurrently v", False),
+        ("do $$ begin perform 'vacuum'; end $$", False),
+    ],
+)
+def test_statement_that_refuses_a_transaction(text: str, refuses: bool) -> None:
+    """What PostgreSQL runs outside a transaction only is recognised, and nothing else is."""
+    assert split(text)[0].refuses_transaction is refuses
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("create table a ();\ncreate table b ();", None),
+        ("create index concurrently i on t (a);\n-- done\n", None),
+        ("create table a ();\ncreate index concurrently i on a (b);", 2),
+        ("create table a ();\n-- x\ncommit;\n", 3),
+        ("-- pg-delta: transaction=false\nselect 1;\nselect 2;", 2),
+        ("-- pg-delta: transaction=false\r\nvacuum t;", None),
+        ("select 1; rollback to savepoint x;", None),
+    ],
+)
+def test_file_that_is_not_one_transaction(text: str, line: int | None) -> None:
+    """The statement for which the CLI gives up a file's one transaction is found."""
+    found = not_one_transaction(text)
+    assert (line_of(text, found.code_offset) if found else None) == line

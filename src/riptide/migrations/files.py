@@ -101,7 +101,7 @@ def scan(settings: Settings) -> list[MigrationFile]:
 
 
 def read_sql(path: Path, settings: Settings) -> str:
-    """Read a migration or a rollback.
+    """Read a migration or a rollback; a byte order mark is left out, as the CLI leaves it out.
 
     Raises:
         MigrationError: It cannot be read, is not UTF-8 (which the CLI would silently apply with
@@ -115,7 +115,7 @@ def read_sql(path: Path, settings: Settings) -> str:
             f"{shown} cannot be read: {error.strerror}", file=path, state="nothing was changed"
         ) from error
     try:
-        text = data.decode("utf-8")
+        text = data.decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise MigrationError(

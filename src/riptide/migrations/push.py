@@ -6,22 +6,30 @@ import re
 import time
 from typing import TYPE_CHECKING
 
-from riptide.database import push_lock
-from riptide.errors import DriftError, MigrationError, RiptideError, StackError
+from riptide.errors import DriftError, Interrupted, MigrationError, RiptideError, StackError
+from riptide.migrations.explain import database_error, explain
 from riptide.migrations.files import read_sql
 from riptide.migrations.history import list_migrations
-from riptide.migrations.sql import line_of, split
+from riptide.migrations.lock import push_lock, wait_for_cli
+from riptide.migrations.sql import line_of, not_one_transaction
 from riptide.results import Migration, MigrationList, MigrationState, PushResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
+
+    import psycopg
 
     from riptide.cli import Answer
     from riptide.runner import Runner
     from riptide.settings import Settings
 
-_SQLSTATE = re.compile(r"\(SQLSTATE ([0-9A-Z]{5})\)")
+# What the CLI's own session is told. A statement that waits for a lock makes all others of that
+# table wait behind it; and without the check the server works on, and commits, for a client that is
+# gone (https://www.postgresql.org/docs/17/runtime-config-connection.html).
+LOCK_TIMEOUT = 5.0  # seconds
+_SESSION = {"lock_timeout": f"{LOCK_TIMEOUT:g}s", "client_connection_check_interval": "1s"}
+_SESSION_END = 5.0  # seconds that an interrupted CLI's session may take to end; twice the above
+
 _APPLYING = re.compile(r"^Applying migration (\S+\.sql)", re.MULTILINE)
 _SEEDING = re.compile(r"^Seeding data from (\S+)", re.MULTILINE)
 
@@ -66,22 +74,27 @@ def apply_migrations(
     applied: tuple[str, ...] = ()
     seeded: tuple[str, ...] = ()
     if include_seed or list_migrations(settings=settings, runner=runner).needs_a_look:
-        with push_lock(settings.target, progress=progress):
+        with push_lock(settings.target, progress=progress) as session:
             # Looked at once more: whoever held the lock may have applied what was pending.
             before = list_migrations(settings=settings, runner=runner)
             _refuse_contradictions(before, include_all=include_all)
             texts = {
                 each.version: read_sql(each.path, settings) for each in before.pending if each.path
             }
+            _refuse_mixed(before.pending, texts, settings)
             if before.pending or include_seed:
-                answer = _push(
-                    settings,
-                    runner,
-                    progress,
-                    dry_run=dry_run,
-                    include_all=include_all,
-                    seed=include_seed,
-                )
+                try:
+                    answer = _push(
+                        settings,
+                        runner,
+                        progress,
+                        dry_run=dry_run,
+                        include_all=include_all,
+                        seed=include_seed,
+                    )
+                except KeyboardInterrupt:
+                    state = _state_after_interruption(session, settings, before, texts, runner)
+                    raise Interrupted(state, "inv migrate.push") from None
                 if not answer.ok:
                     raise _push_error(answer, settings, before, texts, runner)
                 applied = tuple(str(each) for each in answer.data.get("migrations", []))
@@ -114,7 +127,8 @@ def _push(
     cli = SupabaseCLI(find_cli(settings, runner=runner, progress=progress), settings, runner)
     if progress is not None:
         progress("supabase db push")
-    return cli.run(cli.push_argv(dry_run=dry_run, include_all=include_all, include_seed=seed))
+    argv = cli.push_argv(dry_run=dry_run, include_all=include_all, include_seed=seed)
+    return cli.run(argv, session=_SESSION)
 
 
 def _refuse_contradictions(found: MigrationList, *, include_all: bool) -> None:
@@ -146,20 +160,11 @@ def _push_error(
 ) -> RiptideError:
     from riptide.cli import failure
 
-    state, now_pending = "how much was applied is not known", before.pending
-    try:
-        after = list_migrations(settings=settings, runner=runner)
-    except RiptideError:
-        pass  # the database is gone: the push's own error is the one to tell
-    else:
-        planned = {each.version for each in before.pending}
-        now_pending = tuple(each for each in after.pending if each.version in planned)
-        done = len(before.pending) - len(now_pending)
-        state = f"{done} of {_count(before.pending)} applied, nothing of the others"
+    state, now_pending = _state_after(settings, before, runner)
     if answer.error_code == "DbPushApplyError" and not now_pending:
         seeds = _SEEDING.findall(answer.completed.stderr)
         what = f"seed {seeds[-1]}" if seeds else "after the migrations, the push"
-        return _database_error(answer, what, state=state, next_step="mend it, then push again")
+        return database_error(answer, what, state=state, next_step="mend it, then push again")
     if answer.error_code == "DbPushApplyError":
         names = _APPLYING.findall(answer.completed.stderr)
         failed = next(
@@ -167,93 +172,90 @@ def _push_error(
             now_pending[0],
         )
         if failed.path is not None:
-            state = f"nothing of this file was applied; {state}"
+            text = texts[failed.version]
+            halves = _halves(failed, text)
             return explain(
                 answer.error_message,
-                texts[failed.version],
+                text,
                 failed.path,
                 settings,
-                state=state,
-                next_step="mend the file, then `inv migrate.push`",
+                state=f"{halves or 'nothing of this file was applied'}; {state}",
+                next_step="mend the file, then `inv migrate.push`"
+                + (" (what is applied of it already will run again)" if halves else ""),
             )
     return failure(answer, "the push failed", state=state)
 
 
-def _database_error(answer: Answer, what: str, *, state: str, next_step: str) -> MigrationError:
-    first, _, rest = answer.error_message.partition("\n")
-    code = _SQLSTATE.search(first)
-    return MigrationError(
-        f"{what} failed: {first.removeprefix('ERROR: ')}",
-        sqlstate=code[1] if code else None,
-        detail="\n".join(f"  {line}" for line in rest.splitlines()[:8]) or None,
-        state=state,
-        next_step=next_step,
+def _state_after(
+    settings: Settings, before: MigrationList, runner: Runner | None
+) -> tuple[str, tuple[Migration, ...]]:
+    """Say how much of a push that ended early is applied; give what is not."""
+    try:
+        after = list_migrations(settings=settings, runner=runner)
+    except RiptideError:  # the database is gone: the push's own error is the one to tell
+        return "how much was applied is not known", before.pending
+    planned = {each.version for each in before.pending}
+    pending = tuple(each for each in after.pending if each.version in planned)
+    done = len(before.pending) - len(pending)
+    return f"{done} of {_count(before.pending)} applied, nothing of the others", pending
+
+
+def _state_after_interruption(
+    session: psycopg.Connection | None,
+    settings: Settings,
+    before: MigrationList,
+    texts: dict[str, str],
+    runner: Runner | None,
+) -> str:
+    import psycopg
+
+    if session is None:  # whether the server has noticed yet cannot be seen
+        return "how much was applied is not known: `inv migrate.status` will tell in some seconds"
+    try:
+        busy = wait_for_cli(session, time.monotonic() + _SESSION_END)
+    except psycopg.Error:
+        return "how much was applied is not known"
+    if busy:
+        return f"a session is still at work on the database ({busy}); what it does may be applied"
+    state, pending = _state_after(settings, before, runner)
+    halves = _halves(pending[0], texts[pending[0].version]) if pending else ""
+    return f"{halves}; {state}" if halves else state
+
+
+def _halves(migration: Migration, text: str) -> str:
+    """Say what a file that is not one transaction may have left behind; else nothing."""
+    breaker = not_one_transaction(text)
+    if breaker is None:
+        return ""
+    return (
+        f"{migration.label} is not one transaction (line {line_of(text, breaker.code_offset)}: "
+        f"{' '.join(breaker.words[:3])}), and a part of it may be applied and is not recorded"
     )
 
 
-def explain(
-    message: str, text: str, path: Path, settings: Settings, *, state: str, next_step: str
-) -> MigrationError:
-    """Turn the CLI's words about a file that failed into an error with its line.
+def _refuse_mixed(pending: Sequence[Migration], texts: dict[str, str], settings: Settings) -> None:
+    """Refuse a file that has other statements beside one that runs outside a transaction.
 
-    The CLI says ``ERROR: <words> (SQLSTATE <code>)``, details, ``At statement: <0-based>``, the
-    statement's text and, where PostgreSQL gave a position, a caret below the line.
-
-    Args:
-        message: The CLI's words.
-        text: The file's content.
-        path: The file.
-        settings: The project's.
-        state: What state things are in.
-        next_step: What to do.
+    The CLI commits those on their own. Where a later one fails, half the file is applied and
+    nothing of it is recorded.
     """
-    head, marker, quoted = message.partition("\nAt statement: ")
-    first, _, details = head.partition("\n")
-    code = _SQLSTATE.search(first)
-    words = _SQLSTATE.sub("", first).strip().removeprefix("ERROR: ")
-    line: int | None = None
-    statement: str | None = None
-    excerpt = ""
-    if marker:
-        number, _, body = quoted.partition("\n")
-        lines = body.splitlines()
-        caret = len(lines[-1]) - 1 if lines and re.fullmatch(r"\s*\^", lines[-1]) else None
-        statement = "\n".join(lines[:-1] if caret is not None else lines)
-        start, code_line = _place(text, statement, number)
-        within = len(lines) - 2 if caret is not None else 0
-        line = start + within if caret is not None else code_line
-        source = text.splitlines()
-        if 0 < line <= len(source):
-            shown = source[line - 1].replace("\t", " ")  # one column each, or the caret is off
-            excerpt = f"{line:>4} │ {shown}"
-            if caret is not None:
-                excerpt += f"\n     │ {' ' * caret}^"
-    where = settings.relative(path).removeprefix("supabase/migrations/")
-    suffix = f" ({code[1]})" if code else ""
-    detail = "\n".join(filter(None, (excerpt, *(f"     {each}" for each in details.splitlines()))))
-    return MigrationError(
-        f"{where}{f':{line}' if line else ''}: {words}{suffix}",
-        file=path,
-        line=line,
-        sqlstate=code[1] if code else None,
-        statement=statement,
-        detail=detail or None,
-        state=state,
-        next_step=next_step,
-    )
-
-
-def _place(text: str, statement: str, number: str) -> tuple[int, int]:
-    """Give the lines on which a statement and its first word stand."""
-    statements = split(text)
-    index = int(number) if number.strip().isdigit() else -1
-    found = statements[index] if 0 <= index < len(statements) else None
-    if found is None or not found.text.startswith(statement[:40].strip()):
-        same = [each for each in statements if each.text.startswith(statement.strip()[:200])]
-        found = same[0] if same else found
-    if found is None:
-        return 1, 1
-    return line_of(text, found.offset), line_of(text, found.code_offset)
+    for each in pending:
+        text = texts.get(each.version, "")
+        breaker = not_one_transaction(text)
+        if each.path is None or breaker is None or not breaker.refuses_transaction:
+            continue
+        line = line_of(text, breaker.code_offset)
+        raise MigrationError(
+            f"{settings.relative(each.path)}:{line}: `{' '.join(breaker.words[:3])}` "
+            "has to be in a file of its own",
+            file=each.path,
+            line=line,
+            statement=breaker.text,
+            detail="  PostgreSQL runs it outside a transaction only. Beside other statements a "
+            "failure would\n  leave the file half applied and not recorded.",
+            state="nothing was applied",
+            next_step="inv migrate.new <name>, and move the statement there",
+        )
 
 
 def _confirm(planned: Sequence[Migration], after: MigrationList) -> None:

@@ -55,8 +55,9 @@ def rollback_migrations(
         LockTimeoutError: Another push or rollback did not end within 60 s.
         StackError: The target is local and its stack does not run.
     """
-    from riptide.database import connect, push_lock, read_history
+    from riptide.database import connect, read_history
     from riptide.migrations.files import scan
+    from riptide.migrations.lock import push_lock
     from riptide.settings import Settings
 
     began = time.monotonic()
@@ -73,7 +74,8 @@ def rollback_migrations(
         )
     require_local_stack(settings, runner)
     files = scan(settings)
-    with push_lock(settings.target, progress=progress), connect(settings.target) as connection:
+    lock = push_lock(settings.target, purpose="rollback", progress=progress)
+    with lock, connect(settings.target) as connection:
         plan = _plan(join(files, read_history(connection)), steps)
         scripts = [(each, _script(each, settings)) for each in plan]
         if not dry_run:
@@ -123,7 +125,7 @@ def _script(migration: Migration, settings: Settings) -> str:
         if statement.controls_transaction:
             line = line_of(text, statement.code_offset)
             raise MigrationError(
-                f"{settings.relative(twin)}:{line}: {statement.first_words[0]} would end the "
+                f"{settings.relative(twin)}:{line}: {statement.words[0]} would end the "
                 "transaction that the rollback runs in",
                 file=twin,
                 line=line,

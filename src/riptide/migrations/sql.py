@@ -31,6 +31,15 @@ _BLOCK_EDGE = re.compile(r"/\*|\*/")
 _TRANSACTION_CONTROL = frozenset(
     {"begin", "start", "commit", "end", "rollback", "abort", "prepare"}
 )
+# What the CLI runs outside one, besides VACUUM, CLUSTER and REINDEX … CONCURRENTLY.
+_OUTSIDE = (
+    ("create", "index", "concurrently"),
+    ("create", "unique", "index", "concurrently"),
+    ("drop", "index", "concurrently"),
+    ("alter", "system"),
+)
+# The CLI's own mark, in the first line, for a file whose statements are each on their own.
+_OWN_TRANSACTIONS = re.compile(r"-- pg-delta: transaction=false\r?(?:\n|\Z)")
 
 
 @dataclass(frozen=True)
@@ -41,23 +50,56 @@ class Statement:
         text: Verbatim, comments before it included, without the semicolon.
         offset: Of ``text`` in the file, in characters.
         code_offset: Of its first word, in the file.
-        first_words: Its first two words in lower case (``("create", "table")``).
+        words: Its first words in lower case, quoted ones left out (``("create", "table", …)``).
     """
 
     text: str
     offset: int
     code_offset: int
-    first_words: tuple[str, ...]
+    words: tuple[str, ...]
 
     @property
     def controls_transaction(self) -> bool:
         """Whether it would end or begin a transaction of its own."""
-        words = self.first_words
+        words = self.words
         if words[:1] == ("prepare",):
-            return words == ("prepare", "transaction")
-        if words == ("rollback", "to"):
-            return False  # to a savepoint: the transaction goes on
+            return words[:2] == ("prepare", "transaction")
+        if words[:1] == ("rollback",):  # to a savepoint: the transaction goes on
+            return "to" not in words[1:3]
         return bool(words) and words[0] in _TRANSACTION_CONTROL
+
+    @property
+    def refuses_transaction(self) -> bool:
+        """Whether PostgreSQL runs it outside a transaction only, and the CLI does so.
+
+        The CLI then commits what stands before it in the file, on its own.
+        """
+        words = self.words
+        if words[:1] == ("reindex",):
+            return "concurrently" in words
+        return words[:1] in (("vacuum",), ("cluster",)) or any(
+            words[: len(each)] == each for each in _OUTSIDE
+        )
+
+
+def not_one_transaction(text: str) -> Statement | None:
+    """Give the statement for which the Supabase CLI does not run a file as one transaction.
+
+    A file that fails after that statement leaves behind what stands before it, unrecorded.
+
+    Args:
+        text: The file's content.
+
+    Returns:
+        The first such statement; ``None`` where the file is applied whole or not at all.
+    """
+    statements = split(text)
+    for each in statements:
+        if each.controls_transaction or (each.refuses_transaction and len(statements) > 1):
+            return each
+    if len(statements) > 1 and _OWN_TRANSACTIONS.match(text):
+        return statements[0]
+    return None
 
 
 def split(text: str) -> list[Statement]:
@@ -73,7 +115,7 @@ def split(text: str) -> list[Statement]:
         if code is not None:
             raw = text[start:end]
             lead = len(raw) - len(raw.lstrip())
-            found.append(Statement(raw.strip(), start + lead, code, tuple(words[:2])))
+            found.append(Statement(raw.strip(), start + lead, code, tuple(words[:8])))
         start, code, words, depth = end + 1, None, [], 0
 
     while position < len(text):

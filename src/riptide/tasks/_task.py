@@ -12,7 +12,7 @@ from invoke.exceptions import Exit
 from invoke.tasks import Task
 from invoke.tasks import task as invoke_task
 
-from riptide.errors import ConfigError, RiptideError
+from riptide.errors import ConfigError, Interrupted, RiptideError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 
 # The exit code of a program that SIGINT ended, as shells have it.
 _INTERRUPTED = 130
+
+_UNKNOWN = Interrupted(
+    "the step under way was stopped; what was done before it stays",
+    "the same command again; it goes on from there",
+)
 
 BACKEND_HELP = "auto, docker or embedded; by default RIPTIDE_STACK, else auto"
 TARGET_HELP = "local (the default), linked, remote (SUPABASE_DB_URL) or a postgresql:// URL"
@@ -49,11 +54,10 @@ def task(*arguments: str, **options: Any) -> Callable[[Callable[..., Any]], Task
 
                 render.error(error)
                 raise Exit(code=error.exit_code) from None
-            except KeyboardInterrupt:
+            except KeyboardInterrupt as interruption:
+                known = interruption if isinstance(interruption, Interrupted) else _UNKNOWN
                 sys.stderr.write(
-                    "\nerror: interrupted\n"
-                    "state: the step under way was stopped; what was done before it stays\n"
-                    "next:  the same command again; it goes on from there\n"
+                    f"\nerror: interrupted\nstate: {known.state}\nnext:  {known.next_step}\n"
                 )
                 raise Exit(code=_INTERRUPTED) from None
             except BrokenPipeError:  # `inv … | head`: the reader has seen enough

@@ -1,0 +1,110 @@
+"""A push that is interrupted, killed, or whose database goes away."""
+
+from __future__ import annotations
+
+import signal
+import time
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+from _inv import inv
+
+from riptide import apply_migrations, list_migrations, open_stack
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from riptide.settings import Settings
+
+SLOW = """\
+create table public.slow (id int);
+select pg_sleep(6);
+create table public.end_ (id int);
+"""
+
+
+def write(settings: Settings, version: str, text: str) -> Path:
+    """Write a migration."""
+    path = settings.migrations_dir / f"{version}_m.sql"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def tables(settings: Settings) -> set[str]:
+    """Give the names of the tables in schema public."""
+    with psycopg.connect(settings.local_db_url) as connection:
+        rows = connection.execute(
+            "select tablename from pg_tables where schemaname = 'public'"
+        ).fetchall()
+    return {name for (name,) in rows}
+
+
+def wait_for_sleep(settings: Settings) -> None:
+    """Wait until the CLI's session is in the middle of the slow file."""
+    deadline = time.monotonic() + 30
+    with psycopg.connect(settings.local_db_url, autocommit=True) as connection:
+        while time.monotonic() < deadline:
+            row = connection.execute(
+                "select from pg_stat_activity where query like 'select pg_sleep(6)%' "
+                "and state = 'active' and pid <> pg_backend_pid()"
+            ).fetchone()
+            if row is not None:
+                return
+            time.sleep(0.05)
+    pytest.fail("the push did not get to the slow statement")
+
+
+@pytest.fixture
+def started(make_project: Callable[..., Settings]) -> Settings:
+    """Give a project whose stack runs, with a quick and a slow migration."""
+    settings = make_project()
+    open_stack(settings).start()
+    write(settings, "20250101000000", "create table public.quick (id int);\n")
+    write(settings, "20250102000000", SLOW)
+    return settings
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_push_commits_nothing_later(started: Settings, number: signal.Signals) -> None:
+    """What an interrupted push says of the database is so, and stays so: nothing commits later."""
+    process = inv(started, "migrate.push")
+    wait_for_sleep(started)
+    process.send_signal(number)
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == 128 + number, output
+    assert "state: 1 of 2 migrations applied, nothing of the others" in output, output
+    assert "next:  inv migrate.push" in output
+    assert tables(started) == {"quick"}
+    time.sleep(6)
+    assert tables(started) == {"quick"}
+    assert len(list_migrations(settings=started).pending) == 1
+
+
+def test_killed_push_is_waited_for_by_the_next_one(started: Settings) -> None:
+    """After kill -9 of `inv` in a push, a plain one ends well, each file applied once."""
+    process = inv(started, "migrate.push")
+    wait_for_sleep(started)
+    process.kill()
+    process.communicate()
+    apply_migrations(settings=started)
+    assert tables(started) == {"quick", "slow", "end_"}
+    assert not list_migrations(settings=started).needs_a_look
+
+
+def test_push_whose_connection_is_cut_converges(started: Settings) -> None:
+    """A push whose database session is ended fails in its own form, and the next one ends well."""
+    process = inv(started, "migrate.push")
+    wait_for_sleep(started)
+    with psycopg.connect(started.local_db_url, autocommit=True) as connection:
+        connection.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity "
+            "where query like 'select pg_sleep(6)%' and pid <> pg_backend_pid()"
+        )
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == 1, output
+    assert "unexpected" not in output
+    assert "1 of 2 migrations applied" in output
+    apply_migrations(settings=started)
+    assert tables(started) == {"quick", "slow", "end_"}
