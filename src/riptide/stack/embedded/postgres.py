@@ -52,12 +52,14 @@ class Cluster:
         home: The folder that holds ``data`` and ``postgres.log``; belongs to ``user``, 0700.
         port: Where it listens, on 127.0.0.1 only.
         user: Whom it runs as where this process is root, else ``None``.
+        options: Settings for the server beyond those of the data directory: ``fsync=off``.
     """
 
     bin_dir: Path
     home: Path
     port: int
     user: ServiceUser | None = None
+    options: tuple[str, ...] = ()
 
     @property
     def data_dir(self) -> Path:
@@ -219,9 +221,10 @@ class Cluster:
             return [
                 self.program("pg_ctl"),
                 *("start", "-W", "-D", str(self.data_dir), "-l", str(self.log)),
-                *("-o", f"-p {self.port}"),
+                *("-o", " ".join([f"-p {self.port}", *(f"-c {each}" for each in self.options)])),
             ]
-        return [self.program("postgres"), "-D", str(self.data_dir), "-p", str(self.port)]
+        options = [word for each in self.options for word in ("-c", each)]
+        return [self.program("postgres"), "-D", str(self.data_dir), "-p", str(self.port), *options]
 
     def stop(self, *, immediate: bool = False) -> None:
         """Stop the server if it runs.
