@@ -57,6 +57,7 @@ def _steps(given: str) -> int:
 def init(c: Context, json: bool = False) -> None:
     """Make this folder a Supabase project: config.toml, migrations, rollbacks."""
     from riptide import render
+    from riptide.render import migrations as show
 
     if is_dry(c):
         render.lines(["supabase init", "mkdir supabase/migrations supabase/rollbacks"])
@@ -68,7 +69,7 @@ def init(c: Context, json: bool = False) -> None:
     if json:
         render.as_json(made)
     else:
-        render.initialized(made, lambda path: str(path.relative_to(made.root)))
+        show.initialized(made, lambda path: str(path.relative_to(made.root)))
 
 
 @task("name", help={"name": "letters, digits, underscores: create_teams", "json": JSON_HELP})
@@ -76,6 +77,7 @@ def new(c: Context, name: str, json: bool = False) -> None:
     """Write a migration and its rollback twin from a commented template."""
     from riptide import render
     from riptide.migrations.files import check_name, create_migration
+    from riptide.render import migrations as show
 
     settings = settings_for()
     if is_dry(c):
@@ -87,7 +89,7 @@ def new(c: Context, name: str, json: bool = False) -> None:
     if json:
         render.as_json(made)
     else:
-        render.new_migration(made, settings.relative)
+        show.new_migration(made, settings.relative)
 
 
 @task(
@@ -103,12 +105,13 @@ def status(c: Context, check: bool = False, target: str = "", json: bool = False
     """Show each migration: applied, pending, out of order, or missing here."""
     from riptide import render
     from riptide.migrations.history import list_migrations
+    from riptide.render import migrations as show
 
     found = list_migrations(settings=settings_for(target=target))
     if json:
         render.as_json(found)
     else:
-        render.migration_list(found)
+        show.migration_list(found)
     if check and found.needs_a_look:
         raise Exit(code=3)
 
@@ -135,6 +138,7 @@ def push(
     """Apply what is pending, with `supabase db push`."""
     from riptide import render
     from riptide.migrations.push import apply_migrations
+    from riptide.render import migrations as show
 
     settings = settings_for(target=target)
     if is_dry(c):
@@ -156,7 +160,7 @@ def push(
     if json:
         render.as_json(result)
     else:
-        render.push(result)
+        show.push(result)
 
 
 @task(
@@ -173,6 +177,7 @@ def reset(
     """Empty the local database, replay every migration, run the seed. Asks first."""
     from riptide import render
     from riptide.migrations.reset import reset_database
+    from riptide.render import migrations as show
     from riptide.stack import open_stack
 
     settings = settings_for(backend=backend)
@@ -193,7 +198,7 @@ def reset(
     if json:
         render.as_json(result)
     else:
-        render.reset(result)
+        show.reset(result)
 
 
 @task(
@@ -216,6 +221,7 @@ def rollback(
     """Take the last migration back with its twin from supabase/rollbacks."""
     from riptide import render
     from riptide.migrations.rollback import rollback_migrations
+    from riptide.render import migrations as show
 
     number = _steps(steps)
     settings = settings_for(target=target)
@@ -229,4 +235,4 @@ def rollback(
     if json:
         render.as_json(result)
     else:
-        render.rollback(result)
+        show.rollback(result)

@@ -12,7 +12,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from riptide.results import MigrationState, Verdict
+from riptide.results import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,27 +22,14 @@ if TYPE_CHECKING:
 
     from riptide.errors import RiptideError
     from riptide.results import (
-        InitResult,
-        MigrationList,
-        NewMigration,
-        PushResult,
-        ResetResult,
         Result,
         RlsReport,
-        RollbackResult,
         StackStatus,
         UpResult,
     )
 
 # Columns of what is piped, where nobody says how wide the reader is.
 _PIPED_WIDTH = 160
-
-_STATE_STYLE = {
-    MigrationState.APPLIED: "green",
-    MigrationState.PENDING: "yellow",
-    MigrationState.OUT_OF_ORDER: "red",
-    MigrationState.MISSING: "red",
-}
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -119,7 +106,8 @@ def progress() -> Iterator[Callable[[str], None]]:
         yield lambda phrase: bar.update(spinner, description=phrase, visible=True)
 
 
-def _table(*columns: str) -> Table:
+def table(*columns: str) -> Table:
+    """Give an empty table with these columns."""
     from rich import box
     from rich.table import Table
 
@@ -141,91 +129,14 @@ def _facts(rows: list[tuple[str, str]]) -> Table:
     return table
 
 
-def _plural(number: int, noun: str) -> str:
+def plural(number: int, noun: str) -> str:
+    """Give ``1 table``, ``2 tables``."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def _seconds(seconds: float) -> str:
-    return f"{seconds:.1f} s" if seconds < 100 else f"{seconds / 60:.1f} min"
-
-
-# --- migrations ----------------------------------------------------------------------------------
-
-
-def migration_list(found: MigrationList) -> None:
-    """Print the table of versions and a count of each state."""
-    from rich.text import Text
-
-    if not found.migrations:
-        show(f"{found.target}: no migrations; write one with `inv migrate.new <name>`")
-        return
-    table = _table("version", "name", "state", "rollback")
-    for each in found.migrations:
-        twin = "yes" if each.rollback_path else "missing" if each.path else ""
-        table.add_row(
-            each.version,
-            each.name,
-            Text(each.state.value, style=_STATE_STYLE[each.state]),
-            Text(twin, style="" if twin != "missing" else "yellow"),
-        )
-    show(table)
-    counts = [
-        f"{len(found.in_state(state))} {state.value}"
-        for state in MigrationState
-        if found.in_state(state)
-    ]
-    show(f"{found.target}: {', '.join(counts)}")
-
-
-def new_migration(made: NewMigration, relative: Callable[..., str]) -> None:
-    """Print the two files that were written."""
-    show(f"wrote {relative(made.path)}\n  and {relative(made.rollback_path)}")
-
-
-def push(result: PushResult) -> None:
-    """Print what was applied."""
-    verb = "would apply" if result.dry_run else "applied"
-    for name in result.applied:
-        show(f"  {verb} {name}")
-    for name in result.seeded:
-        show(f"  {'would run' if result.dry_run else 'ran'} seed {name}")
-    if result.up_to_date and not result.seeded:
-        show(f"{result.target}: up to date, nothing to apply")
-        return
-    show(
-        f"{result.target}: {verb} {_plural(len(result.applied), 'migration')} "
-        f"in {_seconds(result.seconds)}"
-    )
-
-
-def rollback(result: RollbackResult) -> None:
-    """Print what was taken back."""
-    verb = "would take back" if result.dry_run else "took back"
-    for name in result.rolled_back:
-        show(f"  {verb} {name}")
-    show(
-        f"{result.target}: {verb} {_plural(len(result.rolled_back), 'migration')} "
-        f"in {_seconds(result.seconds)}"
-    )
-
-
-def reset(result: ResetResult) -> None:
-    """Print what was replayed."""
-    seeds = f", ran {_plural(len(result.seeded), 'seed')}" if result.seeded else ""
-    show(
-        f"{result.target}: emptied, replayed {_plural(len(result.applied), 'migration')}{seeds} "
-        f"in {_seconds(result.seconds)}"
-    )
-
-
-def initialized(result: InitResult, relative: Callable[..., str]) -> None:
-    """Print what `initialize_supabase` wrote."""
-    if not result.created:
-        show("this is a Supabase project already; nothing to do")
-        return
-    for path in result.created:
-        show(f"wrote {relative(path)}")
-    show("next: inv up")
+def seconds(number: float) -> str:
+    """Give seconds for a person: ``1.2 s``, ``3.4 min``."""
+    return f"{number:.1f} s" if number < 100 else f"{number / 60:.1f} min"
 
 
 # --- stack ---------------------------------------------------------------------------------------
@@ -248,7 +159,7 @@ def stack(status: StackStatus, *, verb: str = "") -> None:
         ]
     rows.append(("note", status.note))
     if verb:
-        rows.append((verb, f"in {_seconds(status.seconds)}"))
+        rows.append((verb, f"in {seconds(status.seconds)}"))
     show(_facts(rows))
 
 
@@ -285,7 +196,7 @@ def rls(report: RlsReport) -> None:
 
     tried = [each for each in report.checks if each.verdict is not Verdict.UNDECLARED]
     operations = list(dict.fromkeys(each.operation for each in tried))
-    table = _table("table", "actor", *operations)
+    matrix = table("table", "actor", *operations)
     rows: dict[tuple[str, str], dict[str, list[Verdict]]] = {}
     expected: dict[tuple[str, str, str], str] = {}
     for each in tried:
@@ -308,10 +219,10 @@ def rls(report: RlsReport) -> None:
                     expected[name, actor, operation], word
                 )
             shown.append(Text(word, style=style))
-        table.add_row(name if name != previous else "", actor, *shown)
+        matrix.add_row(name if name != previous else "", actor, *shown)
         previous = name
     if rows:
-        show(table)
+        show(matrix)
     for each in report.failures:
         word, style = _MARK[each.verdict]
         what = f"{each.actor} {each.operation}, expected {each.expected}"
@@ -322,7 +233,7 @@ def rls(report: RlsReport) -> None:
             show(f"  tried: {each.tried}")
         if each.seen:
             show(f"  seen:  {each.seen}")
-    show(f"{report.target}: {report.summary} in {_seconds(report.seconds)}")
+    show(f"{report.target}: {report.summary} in {seconds(report.seconds)}")
 
 
 def up(result: UpResult) -> None:
@@ -340,7 +251,7 @@ def up(result: UpResult) -> None:
         ("applied", applied),
         ("RLS", verdict),
         ("note", result.stack.note),
-        ("time", _seconds(result.seconds)),
+        ("time", seconds(result.seconds)),
     ]
     show(_facts(rows))
     if not result.changed and result.rls.ok:

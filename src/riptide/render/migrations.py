@@ -1,0 +1,103 @@
+"""What a person sees of migrations."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from riptide.render import plural, seconds, show, table
+from riptide.results import MigrationState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from riptide.results import (
+        InitResult,
+        MigrationList,
+        NewMigration,
+        PushResult,
+        ResetResult,
+        RollbackResult,
+    )
+
+_STATE_STYLE = {
+    MigrationState.APPLIED: "green",
+    MigrationState.PENDING: "yellow",
+    MigrationState.OUT_OF_ORDER: "red",
+    MigrationState.MISSING: "red",
+}
+
+
+def migration_list(found: MigrationList) -> None:
+    """Print the table of versions and a count of each state."""
+    from rich.text import Text
+
+    if not found.migrations:
+        show(f"{found.target}: no migrations; write one with `inv migrate.new <name>`")
+        return
+    rows = table("version", "name", "state", "rollback")
+    for each in found.migrations:
+        twin = "yes" if each.rollback_path else "missing" if each.path else ""
+        rows.add_row(
+            each.version,
+            each.name,
+            Text(each.state.value, style=_STATE_STYLE[each.state]),
+            Text(twin, style="" if twin != "missing" else "yellow"),
+        )
+    show(rows)
+    counts = [
+        f"{len(found.in_state(state))} {state.value}"
+        for state in MigrationState
+        if found.in_state(state)
+    ]
+    show(f"{found.target}: {', '.join(counts)}")
+
+
+def new_migration(made: NewMigration, relative: Callable[..., str]) -> None:
+    """Print the two files that were written."""
+    show(f"wrote {relative(made.path)}\n  and {relative(made.rollback_path)}")
+
+
+def push(result: PushResult) -> None:
+    """Print what was applied."""
+    verb = "would apply" if result.dry_run else "applied"
+    for name in result.applied:
+        show(f"  {verb} {name}")
+    for name in result.seeded:
+        show(f"  {'would run' if result.dry_run else 'ran'} seed {name}")
+    if result.up_to_date and not result.seeded:
+        show(f"{result.target}: up to date, nothing to apply")
+        return
+    show(
+        f"{result.target}: {verb} {plural(len(result.applied), 'migration')} "
+        f"in {seconds(result.seconds)}"
+    )
+
+
+def rollback(result: RollbackResult) -> None:
+    """Print what was taken back."""
+    verb = "would take back" if result.dry_run else "took back"
+    for name in result.rolled_back:
+        show(f"  {verb} {name}")
+    show(
+        f"{result.target}: {verb} {plural(len(result.rolled_back), 'migration')} "
+        f"in {seconds(result.seconds)}"
+    )
+
+
+def reset(result: ResetResult) -> None:
+    """Print what was replayed."""
+    seeds = f", ran {plural(len(result.seeded), 'seed')}" if result.seeded else ""
+    show(
+        f"{result.target}: emptied, replayed {plural(len(result.applied), 'migration')}{seeds} "
+        f"in {seconds(result.seconds)}"
+    )
+
+
+def initialized(result: InitResult, relative: Callable[..., str]) -> None:
+    """Print what `initialize_supabase` wrote."""
+    if not result.created:
+        show("this is a Supabase project already; nothing to do")
+        return
+    for path in result.created:
+        show(f"wrote {relative(path)}")
+    show("next: inv up")

@@ -1,0 +1,52 @@
+"""What the API functions give back: frozen, typed, and ready for ``--json``.
+
+Every class has ``to_dict()``: plain JSON types, field names as keys. Fields with ``secret=True``
+in their metadata hold keys or passwords: they are left out of ``repr()`` and of ``to_dict()``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from riptide.results._base import Result
+from riptide.results.migrations import (
+    InitResult,
+    Migration,
+    MigrationList,
+    MigrationState,
+    NewMigration,
+    PushResult,
+    ResetResult,
+    RollbackResult,
+)
+from riptide.results.rls import RlsCheck, RlsReport, Verdict
+from riptide.results.stack import Service, StackStatus
+
+__all__ = [
+    "InitResult",
+    "Migration",
+    "MigrationList",
+    "MigrationState",
+    "NewMigration",
+    "PushResult",
+    "ResetResult",
+    "Result",
+    "RlsCheck",
+    "RlsReport",
+    "RollbackResult",
+    "Service",
+    "StackStatus",
+    "UpResult",
+    "Verdict",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class UpResult(Result):
+    """What ``inv up`` came to."""
+
+    stack: StackStatus
+    push: PushResult
+    rls: RlsReport
+    changed: bool
+    seconds: float

@@ -1,0 +1,136 @@
+"""What the functions about migrations give back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from riptide.results._base import Result
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class MigrationState(StrEnum):
+    """Where a version stands."""
+
+    APPLIED = "applied"
+    PENDING = "pending"
+    OUT_OF_ORDER = "out of order"
+    """A file that is not applied and is older than one that is."""
+    MISSING = "missing here"
+    """Applied, but there is no file for it in this project."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Migration(Result):
+    """One version: a file, a row of the history, or both.
+
+    Attributes:
+        version: The 14 digits ``YYYYMMDDHHMMSS`` (UTC) that order it.
+        name: What follows the version in the file's name.
+        state: Where it stands.
+        path: The file, or ``None`` where there is none here.
+        rollback_path: Its rollback twin, or ``None`` where none was written.
+    """
+
+    version: str
+    name: str
+    state: MigrationState
+    path: Path | None = None
+    rollback_path: Path | None = None
+
+    @property
+    def label(self) -> str:
+        """``<version>_<name>``, as in the file's name."""
+        return f"{self.version}_{self.name}" if self.name else self.version
+
+
+@dataclass(frozen=True, kw_only=True)
+class MigrationList(Result):
+    """All versions that the files or the database's history know, oldest first."""
+
+    target: str
+    migrations: tuple[Migration, ...] = ()
+
+    def in_state(self, *states: MigrationState) -> tuple[Migration, ...]:
+        """Give those in one of ``states``, oldest first."""
+        return tuple(each for each in self.migrations if each.state in states)
+
+    @property
+    def applied(self) -> tuple[Migration, ...]:
+        """All that the database's history holds."""
+        return self.in_state(MigrationState.APPLIED, MigrationState.MISSING)
+
+    @property
+    def needs_a_look(self) -> bool:
+        """Whether a push would have something to apply or to refuse."""
+        return len(self.in_state(MigrationState.APPLIED)) != len(self.migrations)
+
+    @property
+    def pending(self) -> tuple[Migration, ...]:
+        """All that have a file and are not applied, in order or out of it."""
+        return self.in_state(MigrationState.PENDING, MigrationState.OUT_OF_ORDER)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewMigration(Result):
+    """The two files that `create_migration` wrote."""
+
+    version: str
+    name: str
+    path: Path
+    rollback_path: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class PushResult(Result):
+    """What a push did.
+
+    Attributes:
+        target: The database's name for a person, no password in it.
+        applied: Names of the files that were applied (with ``dry_run``: would be), in order.
+        seeded: Seed files that were run.
+        dry_run: Whether nothing was changed on purpose.
+        seconds: Wall time of the whole push.
+    """
+
+    target: str
+    applied: tuple[str, ...] = ()
+    seeded: tuple[str, ...] = ()
+    dry_run: bool = False
+    seconds: float = 0.0
+
+    @property
+    def up_to_date(self) -> bool:
+        """Whether there was nothing to apply."""
+        return not self.applied
+
+
+@dataclass(frozen=True, kw_only=True)
+class RollbackResult(Result):
+    """What a rollback took back (with ``dry_run``: would take back), newest first."""
+
+    target: str
+    rolled_back: tuple[str, ...] = ()
+    dry_run: bool = False
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResetResult(Result):
+    """What a reset replayed on the empty database."""
+
+    target: str
+    applied: tuple[str, ...] = ()
+    seeded: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class InitResult(Result):
+    """What `initialize_supabase` wrote; ``created`` is empty where all was there already."""
+
+    root: Path
+    created: tuple[Path, ...] = ()

@@ -1,0 +1,88 @@
+"""What a verification of Row Level Security gives back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from riptide.results._base import Result, count
+
+
+class Verdict(StrEnum):
+    """What a cell of the RLS matrix came to."""
+
+    OK = "ok"
+    LEAK = "leak"
+    """Somebody could do what the intent denies."""
+    LOCKOUT = "lockout"
+    """Somebody could not do what the intent allows."""
+    ERROR = "error"
+    """It could not be tried."""
+    UNDECLARED = "undeclared"
+    """The table is exposed, and supabase/rls.toml does not say who may do what."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RlsCheck(Result):
+    """One probe: an actor tried an operation on somebody's row.
+
+    Attributes:
+        table: ``schema.table``.
+        operation: ``select``, ``insert``, ``update`` or ``delete``.
+        actor: ``owner``, ``other`` (another signed-in user), ``anon`` or ``service_role``.
+        expected: ``allow`` or ``deny``.
+        verdict: What it came to.
+        tried: What was sent, for a person.
+        seen: What came back and what the service role saw afterwards.
+    """
+
+    table: str
+    operation: str
+    actor: str
+    expected: str
+    verdict: Verdict
+    tried: str = ""
+    seen: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RlsReport(Result):
+    """The whole verification."""
+
+    target: str
+    checks: tuple[RlsCheck, ...] = ()
+    seconds: float = 0.0
+
+    @property
+    def failures(self) -> tuple[RlsCheck, ...]:
+        """All checks whose verdict is not ok."""
+        return tuple(each for each in self.checks if each.verdict is not Verdict.OK)
+
+    @property
+    def ok(self) -> bool:
+        """Whether there were checks and all of them passed."""
+        return bool(self.checks) and not self.failures
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The tables that were looked at, in order."""
+        return tuple(dict.fromkeys(each.table for each in self.checks))
+
+    @property
+    def summary(self) -> str:
+        """One line for a person."""
+        if not self.checks:
+            return "no table of an exposed schema to verify"
+        if self.ok:
+            return f"{count(self.checks, 'check')} on {count(self.tables, 'table')} passed"
+        counts = [
+            f"{sum(each.verdict is verdict for each in self.failures)} {verdict.value}"
+            for verdict in Verdict
+            if any(each.verdict is verdict for each in self.failures)
+        ]
+        return f"{', '.join(counts)} in {count(self.checks, 'check')}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the fields and ``ok``, ``summary``."""
+        return {**super().to_dict(), "ok": self.ok, "summary": self.summary}
