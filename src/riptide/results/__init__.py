@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from riptide.results._base import Result
+from riptide.results.lint import Finding
 from riptide.results.migrations import (
     InitResult,
     Migration,
@@ -23,6 +24,7 @@ from riptide.results.rls import RlsCheck, RlsReport, Verdict
 from riptide.results.stack import Service, StackStatus
 
 __all__ = [
+    "Finding",
     "InitResult",
     "Migration",
     "MigrationList",
