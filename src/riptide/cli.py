@@ -17,7 +17,7 @@ from riptide.runner import Completed, mask
 from riptide.settings import LINKED
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from riptide.runner import Runner
@@ -146,6 +146,7 @@ class SupabaseCLI:
         *,
         timeout: float | None = None,
         session: Mapping[str, str] | None = None,
+        on_stderr: Callable[[str], None] | None = None,
     ) -> Answer:
         """Run a command line made by one of the above.
 
@@ -153,13 +154,18 @@ class SupabaseCLI:
             argv: The command line.
             timeout: Seconds after which it is ended.
             session: See `environment`.
+            on_stderr: Called with each line of its progress as it comes, from another thread.
 
         Raises:
             ToolNotFoundError: The executable cannot be run.
             CommandError: It printed something that is not JSON.
         """
         completed = self.runner.run(
-            argv, cwd=self.settings.root, env=self.environment(session), timeout=timeout
+            argv,
+            cwd=self.settings.root,
+            env=self.environment(session),
+            timeout=timeout,
+            on_stderr=on_stderr,
         )
         return parse(completed)
 

@@ -25,10 +25,15 @@ CONNECT_TIMEOUT = 5  # seconds
 
 @dataclass(frozen=True)
 class HistoryRow:
-    """An applied migration, as the database remembers it."""
+    """An applied migration, as the database remembers it.
+
+    Attributes:
+        statements: What was applied, verbatim; ``None`` where an older CLI did not store it.
+    """
 
     version: str
     name: str
+    statements: tuple[str, ...] | None = None
 
 
 @contextmanager
@@ -114,9 +119,9 @@ def read_history(connection: psycopg.Connection) -> list[HistoryRow]:
 
     try:
         rows = connection.execute(
-            # to_jsonb: an older history has no column `name`
-            "select version::text, coalesce(to_jsonb(h) ->> 'name', '') "
-            "from supabase_migrations.schema_migrations h order by 1"
+            # to_jsonb: an older history has no columns `name` and `statements`
+            "select version::text, coalesce(to_jsonb(h) ->> 'name', ''), "
+            "to_jsonb(h) -> 'statements' from supabase_migrations.schema_migrations h order by 1"
         ).fetchall()
     except psycopg.errors.UndefinedTable:
         return []
@@ -129,10 +134,13 @@ def read_history(connection: psycopg.Connection) -> list[HistoryRow]:
         ) from None
     except psycopg.ProgrammingError as error:
         raise _odd(error.sqlstate, error.diag.message_primary or str(error)) from None
-    odd = next((version for version, _ in rows if not (version or "").isdigit()), "")
-    if odd != "":
-        raise _odd(None, f"the version {odd!r} is not a number")
-    return [HistoryRow(version, name) for version, name in rows]
+    odd = [version for version, *_ in rows if not (version or "").isdigit()]
+    if odd:
+        raise _odd(None, f"the version {odd[0]!r} is not a number")
+    return [
+        HistoryRow(version, name, None if statements is None else tuple(statements))
+        for version, name, statements in rows
+    ]
 
 
 def _odd(sqlstate: str | None, words: str) -> DatabaseError:

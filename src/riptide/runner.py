@@ -9,12 +9,12 @@ import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypedDict
+from typing import IO, TYPE_CHECKING, Any, Protocol, TypedDict
 
 from riptide.errors import CommandError, ToolNotFoundError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 _URL_PASSWORD = re.compile(r"(?<=://)([^\s:/@]*):([^\s@]+)@")
 _KEY = re.compile(r"\b(sb_secret_|eyJ)[A-Za-z0-9_.-]{8,}")
@@ -99,6 +99,7 @@ class Runner(Protocol):
         env: Mapping[str, str] | None = None,
         timeout: float | None = None,
         user: ServiceUser | None = None,
+        on_stderr: Callable[[str], None] | None = None,
     ) -> Completed:
         """Run ``argv`` (never through a shell) and wait for it.
 
@@ -108,6 +109,7 @@ class Runner(Protocol):
             env: Variables to add to this process's own.
             timeout: Seconds after which it is ended.
             user: Whom to run it as, where root has to step down; this process's user by default.
+            on_stderr: Called with each line of stderr as it comes, from another thread.
 
         Raises:
             ToolNotFoundError: There is no such program, or it cannot be run.
@@ -131,6 +133,7 @@ class SubprocessRunner:
         env: Mapping[str, str] | None = None,
         timeout: float | None = None,
         user: ServiceUser | None = None,
+        on_stderr: Callable[[str], None] | None = None,
     ) -> Completed:
         """See `Runner.run`."""
         began = time.monotonic()
@@ -158,23 +161,61 @@ class SubprocessRunner:
                 f"{name} cannot be run: {error.strerror or error} ({argv[0]})",
                 state="nothing was started",
             ) from error
+        wait = process.communicate if on_stderr is None else process.wait
         try:
-            stdout, stderr = process.communicate(timeout=timeout)
+            if on_stderr is None:
+                stdout, stderr = process.communicate(timeout=timeout)
+            else:
+                stdout, stderr = _follow(process, on_stderr)
         except subprocess.TimeoutExpired as error:
-            _end(process)
+            _end(process, wait)
             raise CommandError(
                 f"{name} did not end within {timeout:g} s and was stopped",
                 argv=[mask(each) for each in argv],
                 exit_code_of_command=process.returncode or -signal.SIGTERM,
             ) from error
         except BaseException:  # Ctrl-C above all: no child may outlive it
-            _end(process)
+            _end(process, wait)
             raise
         return Completed(tuple(argv), process.returncode, stdout, stderr, time.monotonic() - began)
 
 
-def _end(process: subprocess.Popen[str], grace: float = 5.0) -> None:
-    """End a child and its group: asked first, then by force."""
+def _follow(process: subprocess.Popen[str], on_stderr: Callable[[str], None]) -> tuple[str, str]:
+    """Collect what a child prints until it ends, and pass its stderr on line by line."""
+    import threading
+
+    printed: dict[str, list[str]] = {"stdout": [], "stderr": []}
+
+    def read(name: str, pipe: IO[str] | None) -> None:
+        if pipe is None:
+            return
+        with pipe:
+            for line in pipe:
+                printed[name].append(line)
+                if name == "stderr":
+                    on_stderr(line.rstrip("\r\n"))
+
+    pipes = {"stdout": process.stdout, "stderr": process.stderr}
+    readers = [
+        threading.Thread(target=read, args=each, daemon=True, name=f"riptide {each[0]}")
+        for each in pipes.items()
+    ]
+    for reader in readers:
+        reader.start()
+    process.wait()
+    for reader in readers:
+        reader.join()
+    return "".join(printed["stdout"]), "".join(printed["stderr"])
+
+
+def _end(process: subprocess.Popen[str], wait: Callable[..., Any], grace: float = 5.0) -> None:
+    """End a child and its group: asked first, then by force.
+
+    Args:
+        process: The child.
+        wait: Its ``communicate``, or its ``wait`` where other threads read what it prints.
+        grace: Seconds between the two.
+    """
     for number in (signal.SIGTERM, getattr(signal, "SIGKILL", signal.SIGTERM)):
         try:
             if os.name == "posix":
@@ -184,7 +225,7 @@ def _end(process: subprocess.Popen[str], grace: float = 5.0) -> None:
         except (ProcessLookupError, PermissionError):
             pass
         try:
-            process.communicate(timeout=grace)
+            wait(timeout=grace)
         except subprocess.TimeoutExpired:
             continue
         return

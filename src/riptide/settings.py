@@ -7,6 +7,7 @@ stack needs (https://supabase.com/docs/guides/local-development/cli/config) and 
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self, get_args
@@ -279,6 +280,25 @@ def read_dotenv(path: Path) -> dict[str, str]:
     pairs = ((each.key, each.value) for each in bindings if each.key is not None)
     resolved = resolve_variables(pairs, override=False)
     return {key: value for key, value in resolved.items() if value is not None}
+
+
+def session_target(target: Target) -> Target | None:
+    """Give the target whose sessions are the database's own, for one that pools transactions.
+
+    Supabase's poolers, shared and dedicated, answer on port 6543 in transaction mode, and the same
+    host on 5432 with whole sessions
+    (https://supabase.com/docs/guides/database/connecting-to-postgres).
+
+    Returns:
+        It, or ``None`` where the host is not Supabase's and nothing is known of its other ports.
+    """
+    from urllib.parse import urlsplit
+
+    host = urlsplit(target.url).netloc.rpartition("@")[2]
+    if not re.fullmatch(rf"[\w.-]+\.supabase\.(?:com|co):{TRANSACTION_POOLER_PORT}", host):
+        return None
+    direct = f"{host.rpartition(':')[0]}:5432"
+    return Target(kind=target.kind, url=target.url.replace(f"@{host}/", f"@{direct}/", 1))
 
 
 def _port(env: Mapping[str, str], name: str, otherwise: int) -> int:

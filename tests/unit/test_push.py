@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import json
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from riptide.database import HistoryRow
-from riptide.errors import CommandError, DriftError, MigrationError, StackError
+from riptide.errors import CommandError, ConfigError, DriftError, MigrationError, StackError
 from riptide.migrations.explain import explain
 from riptide.migrations.history import join
-from riptide.migrations.push import apply_migrations, require_local_stack
+from riptide.migrations.plan import identity
+from riptide.migrations.push import apply_migrations, lockable, require_local_stack
+from riptide.migrations.run import Clock
 from riptide.results import Migration, MigrationList, MigrationState, StackStatus
+from riptide.runner import Completed, SubprocessRunner
+from riptide.settings import Target
 from riptide.stack.embedded.stack import EmbeddedStack
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from pytest_subprocess import FakeProcess
 
@@ -55,6 +60,7 @@ def history(monkeypatch: pytest.MonkeyPatch, settings: Settings, *steps: list[st
         return MigrationList(target="test", migrations=join(scan(settings), rows))
 
     monkeypatch.setattr("riptide.migrations.push.list_migrations", listed)
+    monkeypatch.setattr("riptide.migrations.outcome.list_migrations", listed)
     running = StackStatus(
         backend="embedded",
         running=True,
@@ -87,7 +93,7 @@ def test_push_passes_every_flag(
 ) -> None:
     """dry_run, include_all and include_seed are the CLI's own flags."""
     files(settings, "1")
-    history(monkeypatch, settings, [])
+    history(monkeypatch, settings, [], [])
     expected = argv(settings, "--dry-run", "--include-all", "--include-seed")
     fp.register(expected, stdout=json.dumps({"migrations": ["1_m1.sql"], "seeds": ["seed.sql"]}))
     result = apply_migrations(settings=settings, dry_run=True, include_all=True, include_seed=True)
@@ -260,3 +266,144 @@ def test_local_database_that_is_not_ours_is_refused(
     with pytest.raises(StackError, match="not running") as caught:
         require_local_stack(settings)
     assert caught.value.next_step == "inv stack.start"
+
+
+BLOCKED = "ERROR: lock timeout (SQLSTATE 55P03)\nAt statement: 0\nselect 1"
+
+
+@pytest.fixture
+def no_sleep(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Let no retry wait; give what each would have waited."""
+    slept: list[float] = []
+    monkeypatch.setattr("tenacity.nap.time.sleep", slept.append)
+    return slept
+
+
+def refused(message: str) -> dict[str, Any]:
+    """Give what the CLI prints when the database refuses the first file."""
+    return {
+        "stdout": json.dumps({"error": {"code": "DbPushApplyError", "message": message}}),
+        "stderr": "Applying migration 1_m1.sql...\n",
+        "returncode": 1,
+    }
+
+
+def test_file_that_did_not_get_a_lock_is_tried_again(
+    settings: Settings, fp: FakeProcess, monkeypatch: pytest.MonkeyPatch, no_sleep: list[float]
+) -> None:
+    """A file that failed only on a lock, and so left nothing, is pushed again after a while."""
+    files(settings, "1")
+    history(monkeypatch, settings, [], [], ["1"])
+    fp.register(argv(settings), **refused(BLOCKED))
+    fp.register(argv(settings), stdout=json.dumps({"migrations": ["1_m1.sql"]}))
+    said: list[str] = []
+    result = apply_migrations(settings=settings, progress=said.append)
+    assert result.applied == ("1_m1.sql",)
+    assert len(fp.calls) == 2
+    assert len(no_sleep) == 1
+    assert any("1_m1.sql did not get a lock" in each for each in said)
+
+
+def test_retries_end(
+    settings: Settings, fp: FakeProcess, monkeypatch: pytest.MonkeyPatch, no_sleep: list[float]
+) -> None:
+    """A lock that never comes free ends the push, and the error says what to do about it."""
+    files(settings, "1")
+    history(monkeypatch, settings, [], [], [])
+    fp.register(argv(settings), occurrences=4, **refused(BLOCKED))
+    with pytest.raises(MigrationError, match="lock timeout") as caught:
+        apply_migrations(settings=settings)
+    assert len(fp.calls) == 4
+    assert "nothing of this file was applied" in (caught.value.state or "")
+    assert "holds the lock" in (caught.value.next_step or "")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("select 1;\n", "ERROR: no (SQLSTATE 42P01)\nAt statement: 0\nselect 1"),
+        ("begin; select 1; commit;\n", BLOCKED),
+    ],
+)
+def test_what_may_have_left_something_is_not_tried_again(
+    settings: Settings, fp: FakeProcess, monkeypatch: pytest.MonkeyPatch, text: str, message: str
+) -> None:
+    """Another error, or a file that is not one transaction, is never run a second time."""
+    files(settings, "1")[0].write_text(text, encoding="utf-8")
+    history(monkeypatch, settings, [], [], [])
+    fp.register(argv(settings), **refused(message))
+    with pytest.raises(MigrationError):
+        apply_migrations(settings=settings)
+    assert len(fp.calls) == 1
+
+
+def test_push_tells_the_session_how_long_to_wait(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The CLI's session gets lock_timeout, and looks for its client."""
+    files(settings, "1")
+    history(monkeypatch, settings, [], [], ["1"])
+    monkeypatch.delenv("PGOPTIONS", raising=False)
+    seen: list[dict[str, str]] = []
+
+    class Recorder(SubprocessRunner):
+        def run(self, argv: Sequence[str], **options: Any) -> Completed:
+            seen.append(options["env"])
+            return Completed(tuple(argv), 0, "{}", "")
+
+    apply_migrations(settings=settings, lock_timeout=0.25, runner=Recorder())
+    assert [each["PGOPTIONS"] for each in seen] == [
+        "-c lock_timeout=250ms -c client_connection_check_interval=1s"
+    ]
+
+
+def test_somebody_else_s_migration_is_noticed(
+    settings: Settings, fp: FakeProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A history that holds more than was planned is told: somebody pushed without the lock."""
+    files(settings, "1", "2")
+    history(monkeypatch, settings, ["1"], ["1"], ["1", "2", "3"])
+    fp.register(argv(settings), stdout="{}")
+    with pytest.raises(DriftError, match="somebody else has applied 1 migration"):
+        apply_migrations(settings=settings)
+
+
+def test_timings_are_taken_file_by_file() -> None:
+    """The CLI's own lines say when a file begins; the next one, or the end, is its end."""
+    said: list[str] = []
+    clock = Clock(2, said.append)
+    for line in ("Target: x", "Applying migration 1_a.sql...", "Applying migration 2_b.sql..."):
+        clock.hear(line)
+    clock.hear("Seeding data from supabase/seed.sql...")
+    clock.stop()
+    assert list(clock.seconds) == ["1_a.sql", "2_b.sql"]
+    assert all(each >= 0 for each in clock.seconds.values())
+    assert (clock.last, clock.seed) == ("2_b.sql", "supabase/seed.sql...")
+    assert said == [
+        "applying 1_a.sql (1 of 2)",
+        "applying 2_b.sql (2 of 2)",
+        "seeding from supabase/seed.sql...",
+    ]
+
+
+POOLER = "postgresql://postgres.abcdefghijklmnopqrst:p@aws-0-eu-1.pooler.supabase.com:6543/postgres"
+
+
+def test_supabase_s_pooler_is_left_aside_for_whole_sessions(settings: Settings) -> None:
+    """Where transactions are pooled nothing can be locked: the same host's port 5432 is taken."""
+    pooled = replace(settings, target=Target(kind="remote", url=POOLER))
+    direct = lockable(pooled).target
+    assert direct.url == POOLER.replace(":6543", ":5432")
+    assert direct.kind == "remote"
+    assert lockable(pooled, no_lock=True).target.url == POOLER
+    assert identity(pooled) == "abcdefghijklmnopqrst"
+
+
+def test_unknown_pooler_is_refused(settings: Settings) -> None:
+    """Of another pooler nothing is known but that it cannot be locked; it takes a word to go on."""
+    url = "postgresql://u:s3cret@pool.example.com:6543/postgres"
+    pooled = replace(settings, target=Target(kind="remote", url=url))
+    with pytest.raises(ConfigError, match="pools transactions") as caught:
+        apply_migrations(settings=pooled)
+    assert "--no-lock" in (caught.value.next_step or "")
+    assert "s3cret" not in str(caught.value)

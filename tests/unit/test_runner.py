@@ -63,7 +63,7 @@ def test_run_ends_what_takes_too_long(fp: FakeProcess, monkeypatch: pytest.Monke
     """A command that does not end in time is stopped, and the error says so."""
     fp.register(["tool"], wait=1)
     stopped: list[object] = []
-    monkeypatch.setattr("riptide.runner._end", stopped.append)
+    monkeypatch.setattr("riptide.runner._end", lambda process, _wait: stopped.append(process))
 
     def late(self: object, *args: object, timeout: float | None = None) -> tuple[str, str]:
         raise subprocess.TimeoutExpired("tool", timeout or 0)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from riptide.errors import MigrationError
 from riptide.migrations.files import MigrationFile, scan
-from riptide.results import Migration, MigrationList, MigrationState
+from riptide.results import Migration, MigrationList, MigrationState, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -50,27 +51,90 @@ def list_migrations(
 def join(files: Iterable[MigrationFile], rows: Iterable[HistoryRow]) -> tuple[Migration, ...]:
     """Join files and history by version, oldest first."""
     by_version = {each.version: each for each in files}
-    applied = {each.version: each.name for each in rows}
+    applied = {each.version: each for each in rows}
     latest = max(applied, default="")
     joined = []
     for version in sorted(by_version.keys() | applied.keys()):
-        file = by_version.get(version)
+        file, row = by_version.get(version), applied.get(version)
         if file is None:
-            state = MigrationState.MISSING
-        elif version in applied:
-            state = MigrationState.APPLIED
-        else:
-            state = MigrationState.OUT_OF_ORDER if version < latest else MigrationState.PENDING
-        joined.append(
-            Migration(
-                version=version,
-                name=file.name if file else applied[version],
-                state=state,
-                path=file.path if file else None,
-                rollback_path=file.rollback_path if file else None,
+            name = row.name if row else ""
+            joined.append(Migration(version=version, name=name, state=MigrationState.MISSING))
+        elif row is None:
+            late = version < latest
+            joined.append(
+                Migration(
+                    version=version,
+                    name=file.name,
+                    state=MigrationState.OUT_OF_ORDER if late else MigrationState.PENDING,
+                    path=file.path,
+                    rollback_path=file.rollback_path,
+                )
             )
-        )
+        else:
+            joined.append(_applied(file, row))
     return tuple(joined)
+
+
+def _applied(file: MigrationFile, row: HistoryRow) -> Migration:
+    """Compare a file with what was applied of it."""
+    from riptide.migrations.drift import Edit, difference, edit_of
+
+    edit, diff = Edit.NONE, ""
+    if row.statements is not None:
+        try:
+            # A byte that is not UTF-8 was applied as the CLI read it: replaced.
+            text = file.path.read_bytes().decode("utf-8", "replace").removeprefix("\ufeff")
+        except OSError as error:
+            raise MigrationError(
+                f"{file.path.name} cannot be read: {error.strerror}",
+                file=file.path,
+                state="nothing was changed",
+            ) from None
+        edit = edit_of(row.statements, text)
+        if edit is not Edit.NONE:
+            diff = difference(row.statements, text, file.path.name)
+    notes = []
+    if edit is not Edit.NONE:
+        notes.append(edit.value)
+    if row.name not in ("", file.name):
+        notes.append(f"applied as {row.name}")
+    return Migration(
+        version=file.version,
+        name=file.name,
+        state=MigrationState.DRIFTED if edit is Edit.REAL else MigrationState.APPLIED,
+        path=file.path,
+        rollback_path=file.rollback_path,
+        note="; ".join(notes),
+        diff=diff,
+    )
+
+
+def problems(found: MigrationList) -> list[Problem]:
+    """Give what a push would stumble over, and what is pending, oldest first.
+
+    Args:
+        found: What `list_migrations` gave.
+    """
+    told = {
+        MigrationState.PENDING: ("pending", "inv migrate.push"),
+        MigrationState.OUT_OF_ORDER: (
+            "older than the newest applied one",
+            "give it a later version, or inv migrate.push --include-all",
+        ),
+        MigrationState.MISSING: (
+            "applied, and there is no file for it here",
+            "git pull, if somebody else has it; else inv migrate.repair",
+        ),
+        MigrationState.DRIFTED: (
+            "edited since it was applied (inv migrate.status --diff)",
+            "undo the edit, and put the change into a new migration: inv migrate.new <name>",
+        ),
+    }
+    return [
+        Problem(label=each.label, what=told[each.state][0], next_step=told[each.state][1])
+        for each in found.migrations
+        if each.state in told
+    ]
 
 
 def _linked_history(settings: Settings, runner: Runner | None) -> list[HistoryRow]:

@@ -2,36 +2,27 @@
 
 from __future__ import annotations
 
-import re
+import sys
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from riptide.errors import DriftError, Interrupted, MigrationError, RiptideError, StackError
-from riptide.migrations.explain import database_error, explain
-from riptide.migrations.files import read_sql
+from riptide.errors import ConfigError, DriftError, StackError
 from riptide.migrations.history import list_migrations
-from riptide.migrations.lock import push_lock, wait_for_cli
-from riptide.migrations.sql import line_of, not_one_transaction
-from riptide.results import Migration, MigrationList, MigrationState, PushResult
+from riptide.migrations.lock import LOCK_WAIT, push_lock
+from riptide.migrations.outcome import count, failed, interrupted
+from riptide.migrations.plan import listed, usable
+from riptide.migrations.run import Clock, push, session_settings
+from riptide.results import MigrationList, PushResult
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
-    import psycopg
-
-    from riptide.cli import Answer
+    from riptide.cli import SupabaseCLI
     from riptide.runner import Runner
     from riptide.settings import Settings
 
-# What the CLI's own session is told. A statement that waits for a lock makes all others of that
-# table wait behind it; and without the check the server works on, and commits, for a client that is
-# gone (https://www.postgresql.org/docs/17/runtime-config-connection.html).
 LOCK_TIMEOUT = 5.0  # seconds
-_SESSION = {"lock_timeout": f"{LOCK_TIMEOUT:g}s", "client_connection_check_interval": "1s"}
-_SESSION_END = 5.0  # seconds that an interrupted CLI's session may take to end; twice the above
-
-_APPLYING = re.compile(r"^Applying migration (\S+\.sql)", re.MULTILINE)
-_SEEDING = re.compile(r"^Seeding data from (\S+)", re.MULTILINE)
 
 
 def apply_migrations(
@@ -40,232 +31,152 @@ def apply_migrations(
     dry_run: bool = False,
     include_all: bool = False,
     include_seed: bool = False,
+    rehearse: bool | None = None,
+    lock_wait: float = LOCK_WAIT,
+    lock_timeout: float = LOCK_TIMEOUT,
+    no_lock: bool = False,
     runner: Runner | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> PushResult:
     """Apply every pending migration with ``supabase db push``, oldest first.
 
     Each file runs in one transaction; the first that fails ends the push and leaves nothing of
-    itself behind (https://supabase.com/docs/reference/cli/supabase-db-push).
+    itself behind (https://supabase.com/docs/reference/cli/supabase-db-push). A file that only did
+    not get a lock in time is tried again, up to four times.
 
     Args:
         settings: The project's; by default those of the current folder.
         dry_run: Say what would be applied, and apply nothing.
         include_all: Apply files too that are older than the newest applied one.
         include_seed: Run the seed files of ``[db.seed]`` afterwards.
+        rehearse: Apply all files to a scratch database first; by default where the target is not
+            local.
+        lock_wait: Seconds to wait for another push or rollback to end.
+        lock_timeout: Seconds that a statement waits for a lock.
+        no_lock: Push through a pooler in transaction mode, where nothing can keep another push
+            out. One of Supabase's own is left aside for its host's port 5432, which can be locked.
         runner: Runs the CLI; by default a `SubprocessRunner`.
         progress: Called with a phrase before something that takes time.
 
     Raises:
-        ConfigError: There is no project here.
+        ConfigError: There is no project here, or the target cannot be locked.
         MigrationError: A file cannot be used, or the database refused it; with file and line.
         DriftError: History and files contradict each other; nothing was applied.
         StackError: The target is local, and this project's stack does not run.
         DatabaseError: The database cannot be reached.
-        LockTimeoutError: Another push or rollback did not end within 60 s.
+        LockTimeoutError: Another push or rollback did not end within ``lock_wait``.
         ToolNotFoundError: There is no supported Supabase CLI.
         CommandError: The CLI failed in some other way.
+        Interrupted: Ctrl-C; it says what is applied.
     """
+    from riptide.runner import SubprocessRunner
     from riptide.settings import Settings
 
     began = time.monotonic()
-    settings = settings or Settings.load()
+    settings = lockable(settings or Settings.load(), no_lock=no_lock)
+    runner = runner or SubprocessRunner()
     require_local_stack(settings, runner)
-    applied: tuple[str, ...] = ()
-    seeded: tuple[str, ...] = ()
-    if include_seed or list_migrations(settings=settings, runner=runner).needs_a_look:
-        with push_lock(settings.target, progress=progress) as session:
+    result = PushResult(target=settings.target.name, dry_run=dry_run)
+    found = list_migrations(settings=settings, runner=runner)
+    if found.needs_a_look or include_seed:
+        texts = usable(found, settings, include_all=include_all)
+        wanted = not settings.target.is_local if rehearse is None else rehearse
+        if wanted and texts and not dry_run:
+            result = replace(result, rehearsed=_rehearse(settings, texts, runner, progress))
+        session_lock = push_lock(settings.target, wait=lock_wait, progress=progress)
+        with session_lock as session:
             # Looked at once more: whoever held the lock may have applied what was pending.
             before = list_migrations(settings=settings, runner=runner)
-            _refuse_contradictions(before, include_all=include_all)
-            texts = {
-                each.version: read_sql(each.path, settings) for each in before.pending if each.path
-            }
-            _refuse_mixed(before.pending, texts, settings)
+            texts = usable(before, settings, include_all=include_all)
             if before.pending or include_seed:
+                cli, clock = _cli(settings, runner, progress), Clock(len(texts), progress)
+                argv = cli.push_argv(
+                    dry_run=dry_run, include_all=include_all, include_seed=include_seed
+                )
+                windows = settings.target.is_local and sys.platform == "win32"
                 try:
-                    answer = _push(
-                        settings,
-                        runner,
-                        progress,
-                        dry_run=dry_run,
-                        include_all=include_all,
-                        seed=include_seed,
+                    answer = push(
+                        cli, argv, clock, texts, session_settings(lock_timeout, windows=windows)
                     )
                 except KeyboardInterrupt:
-                    state = _state_after_interruption(session, settings, before, texts, runner)
-                    raise Interrupted(state, "inv migrate.push") from None
+                    raise interrupted(session, settings, before, texts, runner) from None
                 if not answer.ok:
-                    raise _push_error(answer, settings, before, texts, runner)
-                applied = tuple(str(each) for each in answer.data.get("migrations", []))
-                seeded = tuple(str(each) for each in answer.data.get("seeds", []))
+                    raise failed(answer, clock, settings, before, texts, runner)
                 if not dry_run:
-                    _confirm(before.pending, list_migrations(settings=settings, runner=runner))
-    return PushResult(
-        target=settings.target.name,
-        applied=applied,
-        seeded=seeded,
-        dry_run=dry_run,
-        seconds=time.monotonic() - began,
-    )
+                    _confirm(before, list_migrations(settings=settings, runner=runner))
+                result = replace(
+                    result,
+                    applied=tuple(each.path.name for each in before.pending if each.path),
+                    timings=clock.seconds,
+                    seeded=tuple(str(each) for each in answer.data.get("seeds", [])),
+                )
+    return replace(result, seconds=time.monotonic() - began)
 
 
-def _push(
-    settings: Settings,
-    runner: Runner | None,
-    progress: Callable[[str], None] | None,
-    *,
-    dry_run: bool,
-    include_all: bool,
-    seed: bool,
-) -> Answer:
+def lockable(settings: Settings, *, no_lock: bool = False) -> Settings:
+    """Give settings whose target can hold the lock of a push.
+
+    Raises:
+        ConfigError: It is a pooler in transaction mode, and not one of Supabase's.
+    """
+    from riptide.settings import session_target
+
+    if not settings.target.pools_transactions or no_lock:
+        return settings
+    direct = session_target(settings.target)
+    if direct is None:
+        raise ConfigError(
+            f"{settings.target.name} pools transactions: no session can keep other pushes out",
+            state="nothing was changed",
+            next_step="use the database's direct URL (port 5432), or --no-lock where nobody else "
+            "pushes now",
+        )
+    return replace(settings, target=direct)
+
+
+def _cli(settings: Settings, runner: Runner, progress: Callable[[str], None] | None) -> SupabaseCLI:
     from riptide.cli import SupabaseCLI
-    from riptide.runner import SubprocessRunner
     from riptide.toolchain import find_cli
 
-    runner = runner or SubprocessRunner()
-    cli = SupabaseCLI(find_cli(settings, runner=runner, progress=progress), settings, runner)
-    if progress is not None:
-        progress("supabase db push")
-    argv = cli.push_argv(dry_run=dry_run, include_all=include_all, include_seed=seed)
-    return cli.run(argv, session=_SESSION)
+    return SupabaseCLI(find_cli(settings, runner=runner, progress=progress), settings, runner)
 
 
-def _refuse_contradictions(found: MigrationList, *, include_all: bool) -> None:
-    missing = found.in_state(MigrationState.MISSING)
-    if missing:
-        raise DriftError(
-            f"the database has {_count(missing)} that this project has no file for",
-            detail=_listed(missing),
-            state="nothing was applied",
-            next_step="get the files (git pull?); or, if they are gone for good: "
-            f"supabase migration repair --status reverted {missing[0].version}",
-        )
-    late = found.in_state(MigrationState.OUT_OF_ORDER)
-    if late and not include_all:
-        raise DriftError(
-            f"{_count(late)} would be applied after newer ones",
-            detail=_listed(late),
-            state="nothing was applied",
-            next_step="give them a later version, or `inv migrate.push --include-all`",
-        )
-
-
-def _push_error(
-    answer: Answer,
+def _rehearse(
     settings: Settings,
-    before: MigrationList,
     texts: dict[str, str],
-    runner: Runner | None,
-) -> RiptideError:
-    from riptide.cli import failure
+    runner: Runner,
+    progress: Callable[[str], None] | None,
+) -> float:
+    from riptide.migrations.files import scan
+    from riptide.migrations.rehearse import rehearse
 
-    state, now_pending = _state_after(settings, before, runner)
-    if answer.error_code == "DbPushApplyError" and not now_pending:
-        seeds = _SEEDING.findall(answer.completed.stderr)
-        what = f"seed {seeds[-1]}" if seeds else "after the migrations, the push"
-        return database_error(answer, what, state=state, next_step="mend it, then push again")
-    if answer.error_code == "DbPushApplyError":
-        names = _APPLYING.findall(answer.completed.stderr)
-        failed = next(
-            (each for each in now_pending if each.path and each.path.name in names[-1:]),
-            now_pending[0],
-        )
-        if failed.path is not None:
-            text = texts[failed.version]
-            halves = _halves(failed, text)
-            return explain(
-                answer.error_message,
-                text,
-                failed.path,
-                settings,
-                state=f"{halves or 'nothing of this file was applied'}; {state}",
-                next_step="mend the file, then `inv migrate.push`"
-                + (" (what is applied of it already will run again)" if halves else ""),
-            )
-    return failure(answer, "the push failed", state=state)
-
-
-def _state_after(
-    settings: Settings, before: MigrationList, runner: Runner | None
-) -> tuple[str, tuple[Migration, ...]]:
-    """Say how much of a push that ended early is applied; give what is not."""
-    try:
-        after = list_migrations(settings=settings, runner=runner)
-    except RiptideError:  # the database is gone: the push's own error is the one to tell
-        return "how much was applied is not known", before.pending
-    planned = {each.version for each in before.pending}
-    pending = tuple(each for each in after.pending if each.version in planned)
-    done = len(before.pending) - len(pending)
-    return f"{done} of {_count(before.pending)} applied, nothing of the others", pending
-
-
-def _state_after_interruption(
-    session: psycopg.Connection | None,
-    settings: Settings,
-    before: MigrationList,
-    texts: dict[str, str],
-    runner: Runner | None,
-) -> str:
-    import psycopg
-
-    if session is None:  # whether the server has noticed yet cannot be seen
-        return "how much was applied is not known: `inv migrate.status` will tell in some seconds"
-    try:
-        busy = wait_for_cli(session, time.monotonic() + _SESSION_END)
-    except psycopg.Error:
-        return "how much was applied is not known"
-    if busy:
-        return f"a session is still at work on the database ({busy}); what it does may be applied"
-    state, pending = _state_after(settings, before, runner)
-    halves = _halves(pending[0], texts[pending[0].version]) if pending else ""
-    return f"{halves}; {state}" if halves else state
-
-
-def _halves(migration: Migration, text: str) -> str:
-    """Say what a file that is not one transaction may have left behind; else nothing."""
-    breaker = not_one_transaction(text)
-    if breaker is None:
-        return ""
-    return (
-        f"{migration.label} is not one transaction (line {line_of(text, breaker.code_offset)}: "
-        f"{' '.join(breaker.words[:3])}), and a part of it may be applied and is not recorded"
+    return rehearse(
+        settings,
+        {each.path.name: each for each in scan(settings)},
+        texts,
+        runner=runner,
+        progress=progress or (lambda _: None),
     )
 
 
-def _refuse_mixed(pending: Sequence[Migration], texts: dict[str, str], settings: Settings) -> None:
-    """Refuse a file that has other statements beside one that runs outside a transaction.
-
-    The CLI commits those on their own. Where a later one fails, half the file is applied and
-    nothing of it is recorded.
-    """
-    for each in pending:
-        text = texts.get(each.version, "")
-        breaker = not_one_transaction(text)
-        if each.path is None or breaker is None or not breaker.refuses_transaction:
-            continue
-        line = line_of(text, breaker.code_offset)
-        raise MigrationError(
-            f"{settings.relative(each.path)}:{line}: `{' '.join(breaker.words[:3])}` "
-            "has to be in a file of its own",
-            file=each.path,
-            line=line,
-            statement=breaker.text,
-            detail="  PostgreSQL runs it outside a transaction only. Beside other statements a "
-            "failure would\n  leave the file half applied and not recorded.",
-            state="nothing was applied",
-            next_step="inv migrate.new <name>, and move the statement there",
-        )
-
-
-def _confirm(planned: Sequence[Migration], after: MigrationList) -> None:
-    versions = {each.version for each in after.applied}
-    absent = [each for each in planned if each.version not in versions]
+def _confirm(before: MigrationList, after: MigrationList) -> None:
+    """Hold the history to the plan: the CLI's word alone is not taken."""
+    planned = {each.version for each in before.pending}
+    new = {each.version for each in after.applied} - {each.version for each in before.applied}
+    absent = [each for each in before.pending if each.version not in new]
     if absent:
         raise DriftError(
-            f"the push ended well, but the history lacks {_count(absent)}",
-            detail=_listed(absent),
+            f"the push ended well, but the history lacks {count(absent)}",
+            detail=listed(absent),
             state="the others are applied",
+            next_step="inv migrate.status",
+        )
+    others = [each for each in after.applied if each.version in new - planned]
+    if others:
+        raise DriftError(
+            f"somebody else has applied {count(others)} meanwhile, without the lock",
+            detail=listed(others),
+            state="all that was planned is applied too",
             next_step="inv migrate.status",
         )
 
@@ -290,14 +201,3 @@ def require_local_stack(settings: Settings, runner: Runner | None = None) -> Non
         state="nothing was changed",
         next_step="inv stack.start",
     )
-
-
-def _count(migrations: Sequence[Migration]) -> str:
-    return f"{len(migrations)} migration{'' if len(migrations) == 1 else 's'}"
-
-
-def _listed(migrations: Sequence[Migration], most: int = 8) -> str:
-    lines = [f"  {each.label}" for each in migrations[:most]]
-    if len(migrations) > most:
-        lines.append(f"  … and {len(migrations) - most} more")
-    return "\n".join(lines)

@@ -139,8 +139,7 @@ def split(text: str) -> list[Statement]:
         if code is None:
             code = match.start()
         if kind == "dollar":
-            closing = text.find(match["dollar"], position)
-            position = len(text) if closing < 0 else closing + len(match["dollar"])
+            position = _dollar_end(text, match)
         elif kind == "begin_atomic":
             depth += 1
         elif kind == "word":
@@ -162,6 +161,38 @@ def _block_comment_end(text: str, position: int) -> int:
         depth += 1 if edge[0] == "/*" else -1
         position = edge.end()
     return position
+
+
+def significant(text: str) -> list[str]:
+    """Give a file's tokens without comments, white space and the ends of statements.
+
+    What is quoted is one token, unchanged: white space in a function's body is a part of it.
+    """
+    found: list[str] = []
+    position = 0
+    while position < len(text):
+        match = _TOKEN.search(text, position)
+        gap = text[position : match.start() if match else len(text)]
+        found += "".join(gap.split())
+        if match is None:
+            break
+        kind, position = match.lastgroup, match.end()
+        if kind == "block_comment":
+            position = _block_comment_end(text, position)
+        elif match["dollar"] is not None:
+            position = _dollar_end(text, match)
+            found.append(text[match.start() : position])
+        elif kind == "begin_atomic":
+            found += match[0].split()
+        elif kind not in ("line_comment", "end"):
+            found.append(match[0])
+    return found
+
+
+def _dollar_end(text: str, match: re.Match[str]) -> int:
+    """Give where a dollar-quoted string ends."""
+    closing = text.find(match["dollar"], match.end())
+    return len(text) if closing < 0 else closing + len(match["dollar"])
 
 
 def line_of(text: str, offset: int) -> int:

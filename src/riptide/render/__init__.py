@@ -56,9 +56,10 @@ def show(*parts: RenderableType) -> None:
     lines([line.rstrip() for line in captured.get().splitlines()])
 
 
-def as_json(result: Result) -> None:
-    """Print a result as one JSON object."""
-    sys.stdout.write(json.dumps(result.to_dict(), indent=2, ensure_ascii=False) + "\n")
+def as_json(result: Result, **more: object) -> None:
+    """Print a result, and ``more`` beside its fields, as one JSON object."""
+    body = {**result.to_dict(), **more}
+    sys.stdout.write(json.dumps(body, indent=2, ensure_ascii=False) + "\n")
 
 
 def lines(texts: list[str]) -> None:

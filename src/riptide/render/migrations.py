@@ -8,12 +8,14 @@ from riptide.render import plural, seconds, show, table
 from riptide.results import MigrationState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from riptide.results import (
         InitResult,
         MigrationList,
         NewMigration,
+        Problem,
+        PushPlan,
         PushResult,
         ResetResult,
         RollbackResult,
@@ -24,6 +26,13 @@ _STATE_STYLE = {
     MigrationState.PENDING: "yellow",
     MigrationState.OUT_OF_ORDER: "red",
     MigrationState.MISSING: "red",
+    MigrationState.DRIFTED: "red",
+}
+
+_HAZARD = {
+    "data": ("destroys data: ", "bold red"),
+    "lock": ("locks: ", "bold yellow"),
+    "": ("", ""),
 }
 
 
@@ -34,7 +43,8 @@ def migration_list(found: MigrationList) -> None:
     if not found.migrations:
         show(f"{found.target}: no migrations; write one with `inv migrate.new <name>`")
         return
-    rows = table("version", "name", "state", "rollback")
+    noted = any(each.note for each in found.migrations)
+    rows = table("version", "name", "state", "rollback", *(["note"] if noted else []))
     for each in found.migrations:
         twin = "yes" if each.rollback_path else "missing" if each.path else ""
         rows.add_row(
@@ -42,6 +52,7 @@ def migration_list(found: MigrationList) -> None:
             each.name,
             Text(each.state.value, style=_STATE_STYLE[each.state]),
             Text(twin, style="" if twin != "missing" else "yellow"),
+            *([Text(each.note, style="dim")] if noted else []),
         )
     show(rows)
     counts = [
@@ -57,11 +68,57 @@ def new_migration(made: NewMigration, relative: Callable[..., str]) -> None:
     show(f"wrote {relative(made.path)}\n  and {relative(made.rollback_path)}")
 
 
+def differences(found: MigrationList) -> None:
+    """Print, for each file that was edited since it was applied, what was edited."""
+    from rich.text import Text
+
+    edited = [each for each in found.migrations if each.diff]
+    if not edited:
+        show("no applied migration was edited")
+    styles = {"+": "green", "-": "red", "@": "cyan"}
+    for each in edited:
+        show(Text(f"{each.label}: {each.note}", style="bold"))
+        for line in each.diff.splitlines():
+            show(Text(f"  {line}", style=styles.get(line[:1], "")))
+
+
+def problems(found: Sequence[Problem]) -> None:
+    """Print what a push would stumble over: a line each, and below it the way out."""
+    from rich.text import Text
+
+    for each in found:
+        show(Text.assemble((each.label, "bold"), f": {each.what}"))
+        show(f"  next: {each.next_step}")
+
+
+def plan(found: PushPlan) -> None:
+    """Print which database it is, what would be applied to it, and what to know before."""
+    from rich.text import Text
+
+    named = f", project {found.identity}" if found.identity else ""
+    show(f"{found.target}{named}: {found.applied} applied, {len(found.files)} to go")
+    for each in found.files:
+        show(f"  {each.file}  {plural(each.statements, 'statement')}")
+        for finding in each.findings:
+            word, style = _HAZARD[finding.hazard]
+            show(
+                Text.assemble(
+                    f"    line {finding.line}: ",
+                    (word, style),
+                    f"{finding.message.splitlines()[0]} ({finding.rule})",
+                )
+            )
+
+
 def push(result: PushResult) -> None:
     """Print what was applied."""
     verb = "would apply" if result.dry_run else "applied"
+    if result.rehearsed is not None:
+        show(f"  rehearsed on a scratch database in {seconds(result.rehearsed)}")
+    width = max(map(len, result.applied), default=0)
     for name in result.applied:
-        show(f"  {verb} {name}")
+        took = "" if result.dry_run else f"  {result.timings.get(name, 0):.2f} s"
+        show(f"  {verb} {name:<{width}}{took}".rstrip())
     for name in result.seeded:
         show(f"  {'would run' if result.dry_run else 'ran'} seed {name}")
     if result.up_to_date and not result.seeded:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,8 @@ from riptide.results._base import Result
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from riptide.results.lint import Finding
 
 
 class MigrationState(StrEnum):
@@ -21,6 +23,8 @@ class MigrationState(StrEnum):
     """A file that is not applied and is older than one that is."""
     MISSING = "missing here"
     """Applied, but there is no file for it in this project."""
+    DRIFTED = "drifted"
+    """Applied, and the file was edited since: the next database will be another."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +37,9 @@ class Migration(Result):
         state: Where it stands.
         path: The file, or ``None`` where there is none here.
         rollback_path: Its rollback twin, or ``None`` where none was written.
+        note: Something that a person may want to know (edited in comments only; recorded under
+            another name), or ``""``.
+        diff: A unified diff from what was applied to the file, where they are not the same.
     """
 
     version: str
@@ -40,6 +47,8 @@ class Migration(Result):
     state: MigrationState
     path: Path | None = None
     rollback_path: Path | None = None
+    note: str = ""
+    diff: str = field(default="", repr=False)
 
     @property
     def label(self) -> str:
@@ -61,7 +70,7 @@ class MigrationList(Result):
     @property
     def applied(self) -> tuple[Migration, ...]:
         """All that the database's history holds."""
-        return self.in_state(MigrationState.APPLIED, MigrationState.MISSING)
+        return self.in_state(MigrationState.APPLIED, MigrationState.DRIFTED, MigrationState.MISSING)
 
     @property
     def needs_a_look(self) -> bool:
@@ -75,6 +84,21 @@ class MigrationList(Result):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Problem(Result):
+    """Something that a push would stumble over.
+
+    Attributes:
+        label: The migration's ``<version>_<name>``.
+        what: What is the matter, in a few words.
+        next_step: The command or the edit that resolves it.
+    """
+
+    label: str
+    what: str
+    next_step: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class NewMigration(Result):
     """The two files that `create_migration` wrote."""
 
@@ -85,20 +109,56 @@ class NewMigration(Result):
 
 
 @dataclass(frozen=True, kw_only=True)
+class PlannedMigration(Result):
+    """A file that a push would apply.
+
+    Attributes:
+        file: Its name.
+        statements: How many it has.
+        findings: What a person should know before: lint, what destroys data, what locks.
+    """
+
+    file: str
+    statements: int
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class PushPlan(Result):
+    """What a push would do.
+
+    Attributes:
+        target: The database's name for a person, no password in it.
+        identity: What its project is known by: ``project_id``, or a hosted project's reference.
+        applied: How many migrations its history holds.
+        files: What would be applied, in order.
+    """
+
+    target: str
+    identity: str = ""
+    applied: int = 0
+    files: tuple[PlannedMigration, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class PushResult(Result):
     """What a push did.
 
     Attributes:
         target: The database's name for a person, no password in it.
         applied: Names of the files that were applied (with ``dry_run``: would be), in order.
+        timings: Seconds that each of them took, by its name.
         seeded: Seed files that were run.
+        rehearsed: Seconds that the rehearsal took, or ``None`` where there was none.
         dry_run: Whether nothing was changed on purpose.
         seconds: Wall time of the whole push.
     """
 
     target: str
     applied: tuple[str, ...] = ()
+    timings: dict[str, float] = field(default_factory=dict)
     seeded: tuple[str, ...] = ()
+    rehearsed: float | None = None
     dry_run: bool = False
     seconds: float = 0.0
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from invoke.exceptions import Exit
 
-from riptide.errors import ConfigError
+from riptide.errors import ConfigError, MigrationError
+from riptide.results import PushResult
 from riptide.runner import mask
 from riptide.tasks._task import (
     BACKEND_HELP,
@@ -51,6 +52,17 @@ def _steps(given: str) -> int:
         raise ConfigError(
             f"--steps takes a whole number from 1 on, not {given!r}", state="nothing was changed"
         ) from None
+
+
+def _seconds(given: str, flag: str) -> float:
+    """Read a number of seconds."""
+    try:
+        number = float(given)
+    except ValueError:
+        number = -1.0
+    if not 0 < number < 86_400:
+        raise ConfigError(f"{flag} takes seconds, more than 0, not {given!r}")
+    return number
 
 
 @task(help={"json": JSON_HELP})
@@ -96,23 +108,41 @@ def new(c: Context, name: str, json: bool = False) -> None:
     default=True,
     aliases=("list",),
     help={
-        "check": "exit with 3 when anything is pending or does not match",
+        "check": "exit with 3 on anything that a push would stumble over, and say what to do",
+        "diff": "show what was edited in files after they were applied",
         "target": TARGET_HELP,
         "json": JSON_HELP,
     },
 )
-def status(c: Context, check: bool = False, target: str = "", json: bool = False) -> None:  # noqa: ARG001
-    """Show each migration: applied, pending, out of order, or missing here."""
+def status(
+    c: Context,  # noqa: ARG001
+    check: bool = False,
+    diff: bool = False,
+    target: str = "",
+    json: bool = False,
+) -> None:
+    """Show each migration: applied, pending, out of order, edited since, or missing here."""
     from riptide import render
-    from riptide.migrations.history import list_migrations
+    from riptide.migrations.history import list_migrations, problems
     from riptide.render import migrations as show
 
-    found = list_migrations(settings=settings_for(target=target))
+    settings = settings_for(target=target)
+    try:
+        found = list_migrations(settings=settings)
+    except MigrationError as error:
+        if not check:
+            raise
+        render.error(error)  # a file that cannot be pushed is what --check looks for
+        raise Exit(code=3) from None
     if json:
         render.as_json(found)
     else:
         show.migration_list(found)
+        if diff:
+            show.differences(found)
     if check and found.needs_a_look:
+        if not json:
+            show.problems(problems(found))
         raise Exit(code=3)
 
 
@@ -121,6 +151,11 @@ def status(c: Context, check: bool = False, target: str = "", json: bool = False
         "dry_run": "say what would be applied, apply nothing",
         "include_all": "apply files too that are older than the newest applied one",
         "include_seed": "run the seed files of config.toml afterwards",
+        "rehearse": "try all files on a scratch database first (the default where not local)",
+        "no_rehearse": "do not",
+        "lock_wait": "seconds to wait for another push or rollback to end (default 60)",
+        "lock_timeout": "seconds that a statement waits for a lock (default 5)",
+        "no_lock": "push through a pooler that cannot keep other pushes out",
         "yes": "do not ask before a database that is not local is changed",
         "target": TARGET_HELP,
         "json": JSON_HELP,
@@ -131,15 +166,24 @@ def push(
     dry_run: bool = False,
     include_all: bool = False,
     include_seed: bool = False,
+    rehearse: bool = False,
+    no_rehearse: bool = False,
+    lock_wait: str = "60",
+    lock_timeout: str = "5",
+    no_lock: bool = False,
     yes: bool = False,
     target: str = "",
     json: bool = False,
 ) -> None:
-    """Apply what is pending, with `supabase db push`."""
+    """Apply what is pending, with `supabase db push`: planned, locked, checked."""
     from riptide import render
-    from riptide.migrations.push import apply_migrations
+    from riptide.migrations.plan import plan_push
+    from riptide.migrations.push import apply_migrations, lockable
     from riptide.render import migrations as show
 
+    if rehearse and no_rehearse:
+        raise ConfigError("--rehearse and --no-rehearse contradict each other")
+    wait, timeout = _seconds(lock_wait, "--lock-wait"), _seconds(lock_timeout, "--lock-timeout")
     settings = settings_for(target=target)
     if is_dry(c):
         argv = _preview_cli(settings).push_argv(
@@ -147,18 +191,29 @@ def push(
         )
         render.lines([_command(argv)])
         return
-    if not settings.target.is_local and not dry_run:
-        confirm(f"Push the pending migrations to {settings.target.name}?", yes=yes)
-    with render.progress() as progress:
-        result = apply_migrations(
-            settings=settings,
-            dry_run=dry_run,
-            include_all=include_all,
-            include_seed=include_seed,
-            progress=progress,
-        )
+    settings = lockable(settings, no_lock=no_lock)
+    plan = plan_push(settings=settings, include_all=include_all)
+    if not json and plan.files:
+        show.plan(plan)
+    if plan.files or include_seed:
+        if not settings.target.is_local and not dry_run:
+            confirm(f"Push to {settings.target.name}?", yes=yes)
+        with render.progress() as progress:
+            result = apply_migrations(
+                settings=settings,
+                dry_run=dry_run,
+                include_all=include_all,
+                include_seed=include_seed,
+                rehearse=True if rehearse else False if no_rehearse else None,
+                lock_wait=wait,
+                lock_timeout=timeout,
+                no_lock=no_lock,
+                progress=progress,
+            )
+    else:
+        result = PushResult(target=plan.target, dry_run=dry_run)
     if json:
-        render.as_json(result)
+        render.as_json(result, plan=plan.to_dict())
     else:
         show.push(result)
 

@@ -1,0 +1,150 @@
+"""What a push that did not end well has left behind, looked up and not guessed."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from riptide.errors import Interrupted, RiptideError
+from riptide.migrations.explain import database_error, explain
+from riptide.migrations.history import list_migrations
+from riptide.migrations.lock import wait_for_cli
+from riptide.migrations.sql import line_of, not_one_transaction
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import psycopg
+
+    from riptide.cli import Answer
+    from riptide.migrations.run import Clock
+    from riptide.results import Migration, MigrationList
+    from riptide.runner import Runner
+    from riptide.settings import Settings
+
+_SESSION_END = 5.0  # seconds that an interrupted CLI's session may take; it looks once a second
+
+
+def failed(
+    answer: Answer,
+    clock: Clock,
+    settings: Settings,
+    before: MigrationList,
+    texts: Mapping[str, str],
+    runner: Runner | None,
+) -> RiptideError:
+    """Give the error for a push that the CLI ended with one.
+
+    Args:
+        answer: The CLI's words.
+        clock: What it was at.
+        settings: The project's.
+        before: Where each version stood.
+        texts: The content of each pending file, by its name.
+        runner: Runs the CLI, where only it can read the history.
+    """
+    from riptide.cli import failure
+
+    state, now_pending = _looked_up(settings, before, runner)
+    if answer.error_code != "DbPushApplyError":
+        return failure(answer, "the push failed", state=state)
+    if not now_pending:
+        what = f"seed {clock.seed}" if clock.seed else "after the migrations, the push"
+        return database_error(answer, what, state=state, next_step="mend it, then push again")
+    culprit = next(
+        (each for each in now_pending if each.path and each.path.name == clock.last),
+        now_pending[0],
+    )
+    if culprit.path is None:
+        return failure(answer, "the push failed", state=state)
+    text = texts[culprit.path.name]
+    halves = _halves(culprit, text)
+    again = " (what is applied of it already will run again)" if halves else ""
+    error = explain(
+        answer.error_message,
+        text,
+        culprit.path,
+        settings,
+        state=f"{halves or 'nothing of this file was applied'}; {state}",
+        next_step=f"mend the file, then `inv migrate.push`{again}",
+    )
+    if error.sqlstate == "55P03":
+        error.next_step = (
+            "wait for, or end, the transaction that holds the lock; then `inv migrate.push` "
+            "(--lock-timeout sets how long a statement waits)"
+        )
+    return error
+
+
+def interrupted(
+    session: psycopg.Connection | None,
+    settings: Settings,
+    before: MigrationList,
+    texts: Mapping[str, str],
+    runner: Runner | None,
+) -> Interrupted:
+    """Give the interruption of a push, with what is applied.
+
+    Args:
+        session: The one that holds the lock; it sees when the CLI's own is gone.
+        settings: The project's.
+        before: Where each version stood.
+        texts: The content of each pending file, by its name.
+        runner: Runs the CLI, where only it can read the history.
+    """
+    return Interrupted(
+        _state_after_interruption(session, settings, before, texts, runner), "inv migrate.push"
+    )
+
+
+def count(migrations: Sequence[Migration]) -> str:
+    """Give ``1 migration``, ``2 migrations``."""
+    return f"{len(migrations)} migration{'' if len(migrations) == 1 else 's'}"
+
+
+def _looked_up(
+    settings: Settings, before: MigrationList, runner: Runner | None
+) -> tuple[str, tuple[Migration, ...]]:
+    try:
+        after = list_migrations(settings=settings, runner=runner)
+    except RiptideError:  # the database is gone: the push's own error is the one to tell
+        return "how much was applied is not known", before.pending
+    planned = {each.version for each in before.pending}
+    pending = tuple(each for each in after.pending if each.version in planned)
+    done = len(before.pending) - len(pending)
+    return f"{done} of {count(before.pending)} applied, nothing of the others", pending
+
+
+def _state_after_interruption(
+    session: psycopg.Connection | None,
+    settings: Settings,
+    before: MigrationList,
+    texts: Mapping[str, str],
+    runner: Runner | None,
+) -> str:
+    import psycopg
+
+    if session is None:  # whether the server has noticed yet cannot be seen
+        return "how much was applied is not known: `inv migrate.status` will tell in some seconds"
+    try:
+        busy = wait_for_cli(session, time.monotonic() + _SESSION_END)
+    except psycopg.Error:
+        return "how much was applied is not known"
+    if busy:
+        return f"a session is still at work on the database ({busy}); what it does may be applied"
+    state, pending = _looked_up(settings, before, runner)
+    halves = ""
+    if pending and pending[0].path is not None:
+        halves = _halves(pending[0], texts[pending[0].path.name])
+    return f"{halves}; {state}" if halves else state
+
+
+def _halves(migration: Migration, text: str) -> str:
+    """Say what a file that is not one transaction may have left behind; else nothing."""
+    breaker = not_one_transaction(text)
+    if breaker is None:
+        return ""
+    return (
+        f"{migration.label} is not one transaction (line {line_of(text, breaker.code_offset)}: "
+        f"{' '.join(breaker.words[:3])}), and a part of it may be applied and is not recorded"
+    )

@@ -1,0 +1,142 @@
+"""Running ``supabase db push``: told how long to wait for locks, timed file by file, tried again.
+
+What is tried again is only what has left nothing behind.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from riptide.migrations.sql import not_one_transaction
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from riptide.cli import Answer, SupabaseCLI
+
+ATTEMPTS = 4
+
+_APPLYING = re.compile(r"^Applying migration (\S+\.sql)")
+_SEEDING = re.compile(r"^Seeding data from (\S+)")
+_LOCK_NOT_AVAILABLE = "(SQLSTATE 55P03)"
+
+
+def session_settings(lock_timeout: float, *, windows: bool) -> dict[str, str]:
+    """Give what the CLI's own session is told.
+
+    A statement that waits for a lock makes all others of that table wait behind it; and without
+    the check the server works on, and commits, for a client that is gone
+    (https://www.postgresql.org/docs/17/runtime-config-connection.html).
+
+    Args:
+        lock_timeout: Seconds.
+        windows: Whether the server runs on Windows, where it cannot check for its client.
+    """
+    settings = {"lock_timeout": f"{max(1, round(lock_timeout * 1000))}ms"}
+    return settings if windows else {**settings, "client_connection_check_interval": "1s"}
+
+
+@dataclass
+class Clock:
+    """What the CLI is at, by its own words, and how long each file took.
+
+    Attributes:
+        seconds: Of each file that it began, by name.
+        seed: The seed file that it began last, or ``""``.
+    """
+
+    total: int
+    progress: Callable[[str], None] | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
+    seed: str = ""
+    _current: str = ""
+    _began: float = 0.0
+
+    def hear(self, line: str) -> None:
+        """Take a line of the CLI's stderr."""
+        applying, seeding = _APPLYING.match(line), _SEEDING.match(line)
+        if not applying and not seeding:
+            return
+        self.stop()
+        self._began = time.monotonic()
+        if applying:
+            self._current = applying[1]
+            self.seconds[self._current] = 0.0
+            phrase = f"applying {self._current} ({len(self.seconds)} of {self.total})"
+        else:
+            self._current, self.seed = "", seeding[1] if seeding else ""
+            phrase = f"seeding from {self.seed}"
+        if self.progress is not None:
+            self.progress(phrase)
+
+    def stop(self) -> None:
+        """Take the time of the file under way."""
+        if self._current:
+            self.seconds[self._current] = time.monotonic() - self._began
+        self._current = ""
+
+    @property
+    def last(self) -> str:
+        """The file that was begun last, or ``""``."""
+        return next(reversed(self.seconds), "")
+
+
+def push(
+    cli: SupabaseCLI,
+    argv: list[str],
+    clock: Clock,
+    texts: Mapping[str, str],
+    session: Mapping[str, str],
+) -> Answer:
+    """Run a push; where a file did not get a lock and left nothing behind, run it again.
+
+    Args:
+        cli: Runs it.
+        argv: The command line.
+        clock: Is told what the CLI says.
+        texts: The content of each pending file, by its name.
+        session: See `session_settings`.
+
+    Returns:
+        The last answer, good or bad.
+    """
+    from tenacity import RetryCallState, Retrying, retry_if_result, stop_after_attempt
+    from tenacity.wait import wait_exponential_jitter
+
+    def once() -> Answer:
+        try:
+            return cli.run(argv, session=session, on_stderr=clock.hear)
+        finally:
+            clock.stop()
+
+    def blocked(answer: Answer) -> bool:
+        return (
+            _LOCK_NOT_AVAILABLE in answer.error_message
+            and clock.last in texts
+            and not clock.seed
+            and not_one_transaction(texts[clock.last]) is None
+        )
+
+    def tell(state: RetryCallState) -> None:
+        if clock.progress is not None:
+            clock.progress(
+                f"{clock.last} did not get a lock; again in {state.upcoming_sleep:.1f} s "
+                f"({state.attempt_number} of {ATTEMPTS - 1})"
+            )
+
+    def last(state: RetryCallState) -> Answer:
+        if state.outcome is None:  # not without a first try
+            raise RuntimeError
+        answer: Answer = state.outcome.result()
+        return answer
+
+    return Retrying(
+        retry=retry_if_result(blocked),
+        stop=stop_after_attempt(ATTEMPTS),
+        wait=wait_exponential_jitter(multiplier=0.5, max=8, jitter=0.5),
+        before_sleep=tell,
+        retry_error_callback=last,
+    )(once)
