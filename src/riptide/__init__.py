@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         DatabaseError,
         DataLossError,
         DriftError,
+        Interrupted,
         LockTimeoutError,
         MigrationError,
         RiptideError,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from riptide.migrations.files import create_migration
     from riptide.migrations.history import list_migrations
     from riptide.migrations.init import initialize_supabase
+    from riptide.migrations.plan import plan_push
     from riptide.migrations.push import apply_migrations
     from riptide.migrations.reset import reset_database
     from riptide.migrations.rollback import rollback_migrations
@@ -47,6 +49,7 @@ __all__ = [
     "DataLossError",
     "DatabaseError",
     "DriftError",
+    "Interrupted",
     "LockTimeoutError",
     "MigrationError",
     "RiptideError",
@@ -61,6 +64,7 @@ __all__ = [
     "initialize_supabase",
     "list_migrations",
     "open_stack",
+    "plan_push",
     "reset_database",
     "rollback_migrations",
     "verify_rls",
@@ -75,6 +79,7 @@ _HOMES = {
     "initialize_supabase": "riptide.migrations.init",
     "list_migrations": "riptide.migrations.history",
     "open_stack": "riptide.stack",
+    "plan_push": "riptide.migrations.plan",
     "reset_database": "riptide.migrations.reset",
     "rollback_migrations": "riptide.migrations.rollback",
     "verify_rls": "riptide.rls",

@@ -50,13 +50,13 @@ def migration_list(found: MigrationList) -> None:
         rows.add_row(
             each.version,
             each.name,
-            Text(each.state.value, style=_STATE_STYLE[each.state]),
+            Text(each.state.words, style=_STATE_STYLE[each.state]),
             Text(twin, style="" if twin != "missing" else "yellow"),
             *([Text(each.note, style="dim")] if noted else []),
         )
     show(rows)
     counts = [
-        f"{len(found.in_state(state))} {state.value}"
+        f"{len(found.in_state(state))} {state.words}"
         for state in MigrationState
         if found.in_state(state)
     ]

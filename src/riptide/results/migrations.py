@@ -19,12 +19,17 @@ class MigrationState(StrEnum):
 
     APPLIED = "applied"
     PENDING = "pending"
-    OUT_OF_ORDER = "out of order"
+    OUT_OF_ORDER = "out_of_order"
     """A file that is not applied and is older than one that is."""
-    MISSING = "missing here"
+    MISSING = "missing"
     """Applied, but there is no file for it in this project."""
     DRIFTED = "drifted"
     """Applied, and the file was edited since: the next database will be another."""
+
+    @property
+    def words(self) -> str:
+        """The state for a person."""
+        return "missing here" if self is MigrationState.MISSING else self.value.replace("_", " ")
 
 
 @dataclass(frozen=True, kw_only=True)
