@@ -423,6 +423,10 @@ def measure(*, runs: int, clone: bool) -> tuple[list[Row], dict[str, Any]]:
             for part in [*parts, bench.clone] if clone else parts:
                 say(f"measuring: {part.__name__}")
                 part()
+            import bench_migrations  # beside this script, which tests import by its path
+
+            say("measuring: migrations")
+            bench_migrations.measure(bench)
             machine["versions"] = toolchain.versions
     except RiptideError as error:
         raise BenchError(str(error)) from error

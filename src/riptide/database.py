@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from riptide.errors import DatabaseError
 from riptide.runner import mask
@@ -115,14 +115,29 @@ def read_history(connection: psycopg.Connection) -> list[HistoryRow]:
     Raises:
         DatabaseError: This role may not read it, or it is not the Supabase CLI's table.
     """
+    # to_jsonb: an older history has no columns `name` and `statements`
+    more = "coalesce(to_jsonb(h) ->> 'name', ''), to_jsonb(h) -> 'statements'"
+    return [
+        HistoryRow(version, name, None if statements is None else tuple(statements))
+        for version, name, statements in _read(connection, f", {more}")
+    ]
+
+
+def read_versions(connection: psycopg.Connection) -> list[str]:
+    """Give the versions alone, oldest first: a tenth of the work where there are many.
+
+    Raises:
+        DatabaseError: See `read_history`.
+    """
+    return [version for (version,) in _read(connection, "")]
+
+
+def _read(connection: psycopg.Connection, more: str) -> list[tuple[Any, ...]]:
     import psycopg
 
+    query = f"select version::text{more} from {HISTORY} as h order by 1"  # noqa: S608 - constants
     try:
-        rows = connection.execute(
-            # to_jsonb: an older history has no columns `name` and `statements`
-            "select version::text, coalesce(to_jsonb(h) ->> 'name', ''), "
-            "to_jsonb(h) -> 'statements' from supabase_migrations.schema_migrations h order by 1"
-        ).fetchall()
+        rows = connection.execute(query.encode()).fetchall()
     except psycopg.errors.UndefinedTable:
         return []
     except psycopg.errors.InsufficientPrivilege as error:
@@ -137,10 +152,7 @@ def read_history(connection: psycopg.Connection) -> list[HistoryRow]:
     odd = [version for version, *_ in rows if not (version or "").isdigit()]
     if odd:
         raise _odd(None, f"the version {odd[0]!r} is not a number")
-    return [
-        HistoryRow(version, name, None if statements is None else tuple(statements))
-        for version, name, statements in rows
-    ]
+    return rows
 
 
 def _odd(sqlstate: str | None, words: str) -> DatabaseError:

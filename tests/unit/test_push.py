@@ -61,6 +61,7 @@ def history(monkeypatch: pytest.MonkeyPatch, settings: Settings, *steps: list[st
 
     monkeypatch.setattr("riptide.migrations.push.list_migrations", listed)
     monkeypatch.setattr("riptide.migrations.outcome.list_migrations", listed)
+    monkeypatch.setattr("riptide.migrations.push.applied_versions", lambda *_: next(turns))
     running = StackStatus(
         backend="embedded",
         running=True,
@@ -364,7 +365,7 @@ def test_somebody_else_s_migration_is_noticed(
     files(settings, "1", "2")
     history(monkeypatch, settings, ["1"], ["1"], ["1", "2", "3"])
     fp.register(argv(settings), stdout="{}")
-    with pytest.raises(DriftError, match="somebody else has applied 1 migration"):
+    with pytest.raises(DriftError, match="somebody else has pushed 3 meanwhile"):
         apply_migrations(settings=settings)
 
 

@@ -48,6 +48,22 @@ def list_migrations(
     return MigrationList(target=settings.target.name, migrations=join(files, rows))
 
 
+def applied_versions(settings: Settings, runner: Runner | None = None) -> list[str]:
+    """Give the versions that the database's history holds, whatever the files say.
+
+    Raises:
+        DatabaseError: The database cannot be reached.
+        CommandError: The CLI failed (linked project only).
+    """
+    from riptide.database import connect, read_versions
+    from riptide.settings import LINKED
+
+    if settings.target.kind == LINKED:
+        return [each.version for each in _linked_history(settings, runner)]
+    with connect(settings.target) as connection:
+        return read_versions(connection)
+
+
 def join(files: Iterable[MigrationFile], rows: Iterable[HistoryRow]) -> tuple[Migration, ...]:
     """Join files and history by version, oldest first."""
     by_version = {each.version: each for each in files}

@@ -14,7 +14,9 @@ from riptide.results import Migration, MigrationList, MigrationState, PlannedMig
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
+    from riptide.results import Finding
     from riptide.runner import Runner
     from riptide.settings import Settings
 
@@ -53,7 +55,9 @@ def plan_push(
     found = list_migrations(settings=settings, runner=runner)
     texts = usable(found, settings, include_all=include_all)
     paths = [each.path for each in found.pending if each.path is not None]
-    findings = lint(paths, settings, runner) if paths else ()
+    findings: dict[Path, list[Finding]] = {}
+    for each in lint(paths, settings, runner) if paths else ():
+        findings.setdefault(each.file, []).append(each)
     return PushPlan(
         target=settings.target.name,
         identity=identity(settings),
@@ -62,7 +66,7 @@ def plan_push(
             PlannedMigration(
                 file=path.name,
                 statements=len(split(texts[path.name])),
-                findings=tuple(each for each in findings if each.file == path),
+                findings=tuple(findings.get(path, ())),
             )
             for path in paths
         ),

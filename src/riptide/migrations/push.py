@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from riptide.errors import ConfigError, DriftError, StackError
-from riptide.migrations.history import list_migrations
+from riptide.migrations.history import applied_versions, list_migrations
 from riptide.migrations.lock import LOCK_WAIT, push_lock
 from riptide.migrations.outcome import count, failed, interrupted
 from riptide.migrations.plan import listed, usable
@@ -16,7 +16,7 @@ from riptide.migrations.run import Clock, push, session_settings
 from riptide.results import MigrationList, PushResult
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from riptide.cli import SupabaseCLI
     from riptide.runner import Runner
@@ -103,7 +103,7 @@ def apply_migrations(
                 if not answer.ok:
                     raise failed(answer, clock, settings, before, texts, runner)
                 if not dry_run:
-                    _confirm(before, list_migrations(settings=settings, runner=runner))
+                    _confirm(before, applied_versions(settings, runner))
                 result = replace(
                     result,
                     applied=tuple(each.path.name for each in before.pending if each.path),
@@ -159,10 +159,10 @@ def _rehearse(
     )
 
 
-def _confirm(before: MigrationList, after: MigrationList) -> None:
+def _confirm(before: MigrationList, after: Sequence[str]) -> None:
     """Hold the history to the plan: the CLI's word alone is not taken."""
     planned = {each.version for each in before.pending}
-    new = {each.version for each in after.applied} - {each.version for each in before.applied}
+    new = set(after) - {each.version for each in before.applied}
     absent = [each for each in before.pending if each.version not in new]
     if absent:
         raise DriftError(
@@ -171,11 +171,10 @@ def _confirm(before: MigrationList, after: MigrationList) -> None:
             state="the others are applied",
             next_step="inv migrate.status",
         )
-    others = [each for each in after.applied if each.version in new - planned]
+    others = sorted(new - planned)
     if others:
         raise DriftError(
-            f"somebody else has applied {count(others)} meanwhile, without the lock",
-            detail=listed(others),
+            f"somebody else has pushed {', '.join(others[:8])} meanwhile, without the lock",
             state="all that was planned is applied too",
             next_step="inv migrate.status",
         )

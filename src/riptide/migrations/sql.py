@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 _TOKEN = re.compile(
     r"""
@@ -102,7 +103,8 @@ def not_one_transaction(text: str) -> Statement | None:
     return None
 
 
-def split(text: str) -> list[Statement]:
+@lru_cache(maxsize=1024)  # a push asks for each file's several times
+def split(text: str) -> tuple[Statement, ...]:
     """Split a file into its statements; comments alone are none."""
     found: list[Statement] = []
     start = position = 0
@@ -148,7 +150,7 @@ def split(text: str) -> list[Statement]:
             if depth and word in ("case", "end"):
                 depth += 1 if word == "case" else -1
     finish(len(text))
-    return found
+    return tuple(found)
 
 
 def _block_comment_end(text: str, position: int) -> int:

@@ -96,38 +96,35 @@ def plan(found: PushPlan) -> None:
     from rich.text import Text
 
     named = f", project {found.identity}" if found.identity else ""
-    show(f"{found.target}{named}: {found.applied} applied, {len(found.files)} to go")
+    told: list[str | Text] = [
+        f"{found.target}{named}: {found.applied} applied, {len(found.files)} to go"
+    ]
     for each in found.files:
-        show(f"  {each.file}  {plural(each.statements, 'statement')}")
+        told.append(f"  {each.file}  {plural(each.statements, 'statement')}")
         for finding in each.findings:
             word, style = _HAZARD[finding.hazard]
-            show(
-                Text.assemble(
-                    f"    line {finding.line}: ",
-                    (word, style),
-                    f"{finding.message.splitlines()[0]} ({finding.rule})",
-                )
-            )
+            words = f"{finding.message.splitlines()[0]} ({finding.rule})"
+            told.append(Text.assemble(f"    line {finding.line}: ", (word, style), words))
+    show(*told)
 
 
 def push(result: PushResult) -> None:
     """Print what was applied."""
     verb = "would apply" if result.dry_run else "applied"
+    told = []
     if result.rehearsed is not None:
-        show(f"  rehearsed on a scratch database in {seconds(result.rehearsed)}")
+        told.append(f"  rehearsed on a scratch database in {seconds(result.rehearsed)}")
     width = max(map(len, result.applied), default=0)
     for name in result.applied:
         took = "" if result.dry_run else f"  {result.timings.get(name, 0):.2f} s"
-        show(f"  {verb} {name:<{width}}{took}".rstrip())
-    for name in result.seeded:
-        show(f"  {'would run' if result.dry_run else 'ran'} seed {name}")
+        told.append(f"  {verb} {name:<{width}}{took}".rstrip())
+    told += [f"  {'would run' if result.dry_run else 'ran'} seed {name}" for name in result.seeded]
     if result.up_to_date and not result.seeded:
-        show(f"{result.target}: up to date, nothing to apply")
-        return
-    show(
-        f"{result.target}: {verb} {plural(len(result.applied), 'migration')} "
-        f"in {seconds(result.seconds)}"
-    )
+        told.append(f"{result.target}: up to date, nothing to apply")
+    else:
+        count = plural(len(result.applied), "migration")
+        told.append(f"{result.target}: {verb} {count} in {seconds(result.seconds)}")
+    show(*told)
 
 
 def rollback(result: RollbackResult) -> None:
