@@ -1,9 +1,10 @@
-"""Which folders another user could reach, by the permission bits (POSIX.1-2017, 4.5)."""
+"""Whose files are whose, and which folders another user could reach (POSIX.1-2017, 4.5)."""
 
 from __future__ import annotations
 
 import os
 import stat
+import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -50,6 +51,26 @@ def _may_pass(folder: os.stat_result, uid: int, gids: Sequence[int]) -> bool:
 def is_root() -> bool:
     """Tell whether this process is root; on Windows nobody is."""
     return os.name == "posix" and os.geteuid() == 0
+
+
+def owner_of(path: Path) -> int | None:
+    """Give the number of the user whom a file belongs to; ``None`` where it is not to be seen."""
+    try:
+        return path.stat().st_uid
+    except OSError:
+        return None
+
+
+def user_name(uid: int) -> str | None:
+    """Give the name of the user with a number, or ``None`` where nobody has it."""
+    if sys.platform == "win32":
+        return None
+    import pwd
+
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return None
 
 
 def make_folder(folder: Path) -> None:

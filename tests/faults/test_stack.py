@@ -11,9 +11,9 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import psutil
 import psycopg
 import pytest
+from _stacks import inv, processes_of, rows
 
 from riptide import open_stack
 from riptide.stack.embedded.state import State
@@ -24,55 +24,6 @@ if TYPE_CHECKING:
 
     from riptide.results import StackStatus
     from riptide.settings import Settings
-
-TASKS = "from riptide.tasks import namespace\n\nns = namespace()\n"
-
-
-def processes_of(settings: Settings) -> list[psutil.Process]:
-    """Give every live process that works for a project, by its command line."""
-    found = []
-    for each in psutil.process_iter(["cmdline", "status"]):
-        words = each.info["cmdline"] or []
-        ours = any(str(settings.root) in word for word in words)
-        if ours and each.info["status"] != psutil.STATUS_ZOMBIE and each.pid != os.getpid():
-            found.append(each)
-    return found
-
-
-def rows(status: StackStatus) -> list[tuple[int]]:
-    """Give what is in the table that must survive."""
-    with psycopg.connect(status.db_url) as connection:
-        return connection.execute("select id from public.kept").fetchall()
-
-
-def inv(settings: Settings, *words: str) -> subprocess.Popen[str]:
-    """Start a real `inv` in a project's folder."""
-    (settings.root / "tasks.py").write_text(TASKS, encoding="utf-8")
-    return subprocess.Popen(
-        [sys.executable, "-m", "invoke", *words],
-        cwd=settings.root,
-        env={
-            **os.environ,
-            "RIPTIDE_STACK": "embedded",
-            "SUPABASE_API_PORT": str(settings.config.api_port),
-            "SUPABASE_DB_PORT": str(settings.config.db_port),
-        },
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-
-
-@pytest.fixture
-def started(make_project: Callable[..., Settings]) -> tuple[Settings, StackStatus]:
-    """Give a project and its started stack, with one row in it."""
-    settings = make_project()
-    status = open_stack(settings).start()
-    with psycopg.connect(status.db_url, autocommit=True) as connection:
-        connection.execute("create table public.kept (id int); insert into public.kept values (7)")
-    return settings, status
 
 
 @pytest.fixture
@@ -141,7 +92,7 @@ def test_foreign_process_is_never_ended(
     state = State.read(settings.run_dir)
     assert state is not None
     stack.stop()
-    replace(state, postgres_pid=stranger.pid, gateway_pid=stranger.pid).write(settings.run_dir)
+    replace(state, postgres_pid=stranger.pid, gateway_pid=stranger.pid).write()
     postmaster = state.home / "data" / "postmaster.pid"
     postmaster.write_text(f"{stranger.pid}\n{state.home}/data\n1\n{state.db_port}\n\n127.0.0.1\n")
     assert not stack.status().running

@@ -146,9 +146,10 @@ def seconds(number: float) -> str:
 def stack(status: StackStatus, *, verb: str = "") -> None:
     """Print the stack: where it answers and what runs."""
     state = "running" if status.running else "stopped"
-    if not status.running and any(status.services.values()):
+    if not status.running and (status.pids or any(status.services.values())):
         up = ", ".join(name for name, is_up in status.services.items() if is_up)
-        state = f"broken: only {up} is up (inv stack.start mends it)"
+        what = f"only {up} is up" if up else "nothing answers"
+        state = f"broken: {what} (inv stack.start mends it)"
     rows = [("stack", state), ("backend", _backend(status))]
     if status.running:
         versions = ", ".join(f"{name} {version}" for name, version in status.versions.items())

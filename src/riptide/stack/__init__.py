@@ -86,7 +86,8 @@ def open_stack(
     if settings.backend == "embedded":
         return EmbeddedStack(settings, reason="asked for", runner=runner)
     embedded = EmbeddedStack(settings, reason="it runs in this project", runner=runner)
-    if embedded.status().running:
+    found = embedded.status()
+    if found.running or found.pids:
         return embedded
     version = daemon_version(runner)
     if version is not None:

@@ -1,19 +1,18 @@
 """Processes that outlive this one: starting them, knowing them again, ending them.
 
 A pid alone proves nothing (it may have been given to another program since). So a process is
-taken for ours only when its command line carries the folder that it works for, and nothing else
-is ever signalled.
+taken for ours only when it carries our `Mark`, and nothing else is ever signalled.
 """
 
 from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import psutil
-
-HOST = "127.0.0.1"
 
 # Bytes that a log may have when its process starts.
 LOG_LIMIT = 10_000_000
@@ -89,12 +86,59 @@ def _rotate(log: Path) -> None:
             log.replace(log.with_name(f"{log.name}.1"))
 
 
-def find(pid: int | None, *marks: str) -> psutil.Process | None:
-    """Give the process if it lives and its command line has every one of ``marks`` as an argument.
+@dataclass(frozen=True, kw_only=True)
+class Mark:
+    """How a process that works for a folder is known again.
+
+    Attributes:
+        arguments: Whole arguments of its command line, such as the folder as it was when the
+            process was started.
+        place: Where that folder is now. A process follows its own folder when that is moved, so
+            one that works in another folder that is there works for somebody else.
+        program: The file name that one of the arguments has; any where it is empty.
+    """
+
+    arguments: tuple[str, ...]
+    place: Path
+    program: str = ""
+
+    def is_on(self, process: psutil.Process) -> bool:
+        """Whether a process carries it."""
+        import psutil
+
+        try:
+            command_line = process.cmdline()
+        except psutil.Error:
+            return False
+        if not all(each in command_line for each in self.arguments):
+            return False
+        if self.program and not any(Path(each).name == self.program for each in command_line):
+            return False
+        folder = folder_of(process)
+        return folder is None or not folder.is_dir() or _is_within(folder, self.place)
+
+
+def folder_of(process: psutil.Process) -> Path | None:
+    """Give the folder that a process works in; ``None`` where this user may not know."""
+    import psutil
+
+    try:
+        return Path(process.cwd())
+    except (psutil.Error, OSError):
+        return None
+
+
+def _is_within(folder: Path, place: Path) -> bool:
+    here, there = folder.resolve(), place.resolve()
+    return here == there or there in here.parents
+
+
+def find(pid: int | None, mark: Mark | None = None) -> psutil.Process | None:
+    """Give the process if it lives and carries ``mark``.
 
     Args:
         pid: Its number, or ``None`` where none is known.
-        marks: Whole arguments, such as the folder that it works for.
+        mark: What it has to carry; by default nothing.
     """
     import psutil
 
@@ -107,21 +151,22 @@ def find(pid: int | None, *marks: str) -> psutil.Process | None:
         process = psutil.Process(pid)
         if process.status() == psutil.STATUS_ZOMBIE:
             return None
-        command_line = process.cmdline()
-    except psutil.Error:
+    except (psutil.Error, OverflowError, ValueError):
         return None
-    return process if all(mark in command_line for mark in marks) else None
+    return process if mark is None or mark.is_on(process) else None
 
 
-def find_all(*marks: str) -> list[psutil.Process]:
-    """Give every process whose command line has all of ``marks``: orphans of a killed start."""
+def find_all(*marks: Mark) -> list[psutil.Process]:
+    """Give every process that carries one of ``marks``: orphans of a killed start."""
     import psutil
 
-    return [
-        process
-        for pid in psutil.pids()
-        if pid != os.getpid() and (process := find(pid, *marks)) is not None
-    ]
+    found = []
+    for pid in psutil.pids():
+        with suppress(psutil.Error):
+            process = psutil.Process(pid)
+            if pid != os.getpid() and any(each.is_on(process) for each in marks) and find(pid):
+                found.append(process)
+    return found
 
 
 def end(process: psutil.Process, *, first: int = signal.SIGTERM, grace: float = 10.0) -> None:
@@ -146,58 +191,6 @@ def _gone(process: psutil.Process, seconds: float) -> bool:
         if not wait_until(deadline):
             return False
     return True
-
-
-def port_is_free(port: int) -> bool:
-    """Whether nothing listens on ``port`` of 127.0.0.1 and one could listen there."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        if os.name == "posix":  # on Windows this option would let two listen on one port
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError:
-            return False
-    return True
-
-
-def port_owner(port: int) -> str:
-    """Say for a person what listens on ``port``."""
-    import psutil
-
-    try:
-        connections = psutil.net_connections(kind="tcp")
-    except psutil.AccessDenied:  # macOS tells it to root only
-        return "another program"
-    for each in connections:
-        if each.status == psutil.CONN_LISTEN and each.laddr and each.laddr.port == port:
-            if each.pid is None:
-                return "another user's program"
-            try:
-                return f"{psutil.Process(each.pid).name()} (pid {each.pid})"
-            except psutil.Error:
-                return f"pid {each.pid}"
-    return "another program"
-
-
-def require_free_port(port: int, variable: str) -> None:
-    """Refuse a port that is taken.
-
-    Raises:
-        StackError: It is taken; with what takes it.
-    """
-    if port_is_free(port):
-        return
-    if port < 1024 and os.name == "posix" and os.geteuid() != 0:
-        raise StackError(
-            f"port {port} is only for root",
-            state="nothing was started",
-            next_step=f"set {variable} to a port from 1024 on",
-        )
-    raise StackError(
-        f"port {port} is taken by {port_owner(port)}",
-        state="nothing was started",
-        next_step=f"stop it, or set {variable} to a free port",
-    )
 
 
 def wait_until(deadline: float, interval: float = 0.01) -> bool:
@@ -228,7 +221,10 @@ def service_user(wanted: str | None = None) -> ServiceUser | None:
             entry = pwd.getpwnam(name)
         except KeyError:
             if name == wanted:
-                raise ConfigError(f"RIPTIDE_RUN_AS: there is no user {name!r}") from None
+                raise ConfigError(
+                    f"RIPTIDE_RUN_AS: there is no user {name!r}",
+                    next_step="set it to a user that exists, or unset it",
+                ) from None
             continue
         if entry.pw_uid != 0:
             return ServiceUser(entry.pw_name, entry.pw_uid, entry.pw_gid)

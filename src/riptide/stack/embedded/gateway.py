@@ -9,15 +9,18 @@ import json
 import os
 import shutil
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib import resources
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from riptide.errors import StackError
-from riptide.stack.process import HOST, end, find, find_all, spawn, wait_until
+from riptide.stack.ports import HOST
+from riptide.stack.process import Mark, end, find, find_all, spawn, wait_until
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import psutil
 
     from riptide.project_config import ProjectConfig
@@ -92,11 +95,22 @@ class Gateway:
         run_dir: Where its configuration and log are; its mark on the command line.
         config: The project's; ports and Auth settings come from it.
         instance: What tells this stack from any other.
+        started_in: ``run_dir`` as the command line of the process has it that runs, where that is
+            another: the folder was moved since.
+        known_pid: The pid that it had at its start.
     """
 
     run_dir: Path
     config: ProjectConfig
     instance: str
+    started_in: Path | None = None
+    known_pid: int | None = None
+
+    @property
+    def mark(self) -> Mark:
+        """What a gateway that works for this folder carries."""
+        folder = self.started_in or self.run_dir
+        return Mark(arguments=(str(folder),), place=self.run_dir, program="gateway.mjs")
 
     @property
     def log(self) -> Path:
@@ -200,14 +214,23 @@ class Gateway:
         finally:
             connection.close()
 
-    def find(self, pid: int | None) -> psutil.Process | None:
-        """Give its process if it is the one that ``pid`` was."""
-        return find(pid, str(self.run_dir))
+    def find(self) -> psutil.Process | None:
+        """Give its process if it runs."""
+        return find(self.known_pid, self.mark)
 
-    def stop(self, pid: int | None) -> None:
+    def find_all(self) -> list[psutil.Process]:
+        """Give its process, and any that a start which was killed had left behind.
+
+        Where the folder was moved its old name may be another project's by now: then the one that
+        is known is all.
+        """
+        process = self.find()
+        others = find_all(self.mark) if self.started_in in (None, self.run_dir) else []
+        return list({each.pid: each for each in (process, *others) if each is not None}.values())
+
+    def stop(self) -> None:
         """End it, and any that a start which was killed had left behind."""
-        process = self.find(pid)
-        for each in [process] if process is not None else find_gateways(self.run_dir):
+        for each in self.find_all():
             end(each, grace=5.0)
 
     def _last_words(self) -> str | None:
@@ -218,19 +241,19 @@ class Gateway:
         return "\n".join(f"  {line}" for line in text.splitlines()[-6:]) or None
 
 
-def find_gateways(run_dir: Path) -> list[psutil.Process]:
-    """Give the gateways that work for ``run_dir``, whoever started them."""
-    return [
-        each
-        for each in find_all(str(run_dir))
-        if any(Path(argument).name == "gateway.mjs" for argument in each.cmdline())
-    ]
-
-
 def write_private(path: Path, text: str) -> None:
-    """Write a file that only this user may read, whole or not at all."""
+    """Write a file that only this user may read, whole or not at all.
+
+    Raises:
+        OSError: It cannot be written; the one before it is untouched.
+    """
     staging = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    descriptor = os.open(staging, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-    staging.replace(path)
+    try:
+        descriptor = os.open(staging, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+        staging.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            staging.unlink()
+        raise

@@ -6,18 +6,17 @@ goes into it: `initdb`, ``roles.sql`` and the auth schema together take 1.5 s, a
 
 from __future__ import annotations
 
-import os
-import shutil
+import re
 import signal
 import sys
 import time
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from riptide._access import make_folder
 from riptide.errors import StackError
-from riptide.stack.process import HOST, end, find, find_all, spawn, wait_until
+from riptide.stack.embedded.data import DataDirectory, own
+from riptide.stack.ports import HOST
+from riptide.stack.process import Mark, end, find, find_all, folder_of, spawn, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 
 SUPERUSER = "supabase_admin"
 PASSWORD = "postgres"  # noqa: S105 - every local Supabase stack has this one
-MAJOR = "17"
 
 # What differs from PostgreSQL's own defaults, and why.
 _CONFIGURATION = {
@@ -53,6 +51,9 @@ class Cluster:
         port: Where it listens, on 127.0.0.1 only.
         user: Whom it runs as where this process is root, else ``None``.
         options: Settings for the server beyond those of the data directory: ``fsync=off``.
+        started_in: The data directory as the command line of the server has it that runs, where
+            that is another: the folder was moved since.
+        known_pid: The pid that the server had at its start.
     """
 
     bin_dir: Path
@@ -60,6 +61,8 @@ class Cluster:
     port: int
     user: ServiceUser | None = None
     options: tuple[str, ...] = ()
+    started_in: Path | None = None
+    known_pid: int | None = None
 
     @property
     def data_dir(self) -> Path:
@@ -72,9 +75,10 @@ class Cluster:
         return self.home / "postgres.log"
 
     @property
-    def exists(self) -> bool:
-        """Whether there is a whole data directory."""
-        return (self.data_dir / "PG_VERSION").is_file()
+    def mark(self) -> Mark:
+        """What a server on this data directory carries."""
+        folder = self.started_in or self.data_dir
+        return Mark(arguments=("-D", str(folder)), place=self.home)
 
     def url(self, role: str = "postgres", database: str = "postgres") -> str:
         """Give its URL for a role; all local roles have the same well-known password."""
@@ -84,14 +88,12 @@ class Cluster:
         """Give the path of one of PostgreSQL's programs."""
         return str(self.bin_dir / (f"{name}.exe" if sys.platform == "win32" else name))
 
-    # --- files -----------------------------------------------------------------------------------
+    @property
+    def files(self) -> DataDirectory:
+        """Its files: what is done to them while no server runs."""
+        return DataDirectory(home=self.home, user=self.user)
 
-    def make_home(self) -> None:
-        """Make the folder that the cluster is in, for the user that the server runs as."""
-        make_folder(self.home.parent)
-        self.home.mkdir(mode=0o700, exist_ok=True)
-        self.home.chmod(0o700)
-        self._own(self.home)
+    # --- making a new one ------------------------------------------------------------------------
 
     def initialize(self, runner: Runner) -> None:
         """Make a new data directory with `initdb`.
@@ -99,10 +101,10 @@ class Cluster:
         Raises:
             CommandError: `initdb` failed.
         """
-        self.make_home()
+        self.files.make_home()
         password_file = self.home / "password"
         password_file.write_text(f"{PASSWORD}\n", encoding="ascii")
-        self._own(password_file)
+        own(password_file, self.user)
         try:
             runner.run(self.initdb_argv(), cwd=self.home, user=self.user).check(
                 "initdb could not make a PostgreSQL data directory"
@@ -132,51 +134,31 @@ class Cluster:
             *(f"--set={name}={value}" for name, value in _CONFIGURATION.items()),
         ]
 
-    def copy_from(self, template: Path) -> None:
-        """Make the data directory a copy of ``template``, whole or not at all."""
-        self.make_home()
-        staging = self.home / "data.tmp"
-        shutil.rmtree(staging, ignore_errors=True)
-        shutil.copytree(template, staging, copy_function=shutil.copy)
-        staging.chmod(0o700)  # PostgreSQL refuses a data directory that others may read
-        if self.user is not None:
-            for folder, _, files in os.walk(staging):
-                os.chown(folder, self.user.uid, self.user.gid)
-                for name in files:
-                    os.chown(os.path.join(folder, name), self.user.uid, self.user.gid)  # noqa: PTH118 - a thousand files
-        staging.rename(self.data_dir)
-
-    def delete(self) -> None:
-        """Delete the data directory and the log; the server must be stopped."""
-        # Renamed first: a deletion cut short must not leave half a data directory behind.
-        doomed = self.home / "data.old"
-        shutil.rmtree(doomed, ignore_errors=True)
-        with suppress(FileNotFoundError):
-            self.data_dir.rename(doomed)
-        shutil.rmtree(doomed, ignore_errors=True)
-        shutil.rmtree(self.home / "data.tmp", ignore_errors=True)
-        self.log.unlink(missing_ok=True)
-        self.log.with_name(f"{self.log.name}.1").unlink(missing_ok=True)
-
-    def check_version(self) -> None:
-        """Refuse a data directory of another major version.
-
-        Raises:
-            StackError: It is of another one.
-        """
-        found = (self.data_dir / "PG_VERSION").read_text(encoding="ascii").strip()
-        if found != MAJOR:
-            raise StackError(
-                f"the data in {self.data_dir} is PostgreSQL {found}'s, this is {MAJOR}",
-                state="nothing was started; the data is as it was",
-                next_step="inv stack.stop --delete-data, then inv stack.start",
-            )
-
     # --- server ----------------------------------------------------------------------------------
 
     def find(self) -> psutil.Process | None:
         """Give the server on this data directory if it runs, whoever started it."""
-        return find(self._recorded_pid(), str(self.data_dir))
+        recorded = self._recorded_pid()
+        return find(recorded, self.mark) or self._moved(recorded) or find(self.known_pid, self.mark)
+
+    def find_all(self) -> list[psutil.Process]:
+        """Give that server and every other that was started on a folder of the same name.
+
+        Another one is left where the folder was deleted and made again. Where the folder was moved
+        its old name may be another project's by now: then none is looked for.
+        """
+        server = self.find()
+        others = find_all(self.mark) if self.started_in in (None, self.data_dir) else []
+        return list({each.pid: each for each in (server, *others) if each is not None}.values())
+
+    def _moved(self, pid: int | None) -> psutil.Process | None:
+        """Give the server that works in this very folder and was started under another path."""
+        process = find(pid)
+        folder = folder_of(process) if process is not None and _is_postgres(process) else None
+        try:
+            return process if folder is not None and folder.samefile(self.data_dir) else None
+        except OSError:
+            return None
 
     def start(self, timeout: float = 30.0) -> int:
         """Start the server and wait until it accepts connections; give its pid.
@@ -188,10 +170,10 @@ class Cluster:
             StackError: It ended or did not get ready; with the last lines of its log.
         """
         began_at = self.log.stat().st_size if self.log.exists() else 0
-        (self.data_dir / "postmaster.pid").unlink(missing_ok=True)  # `find` said that it is stale
+        self._forget_stale_pid()
         if not self.log.exists():
             self.log.touch(mode=0o600)
-            self._own(self.log)
+            own(self.log, self.user)
         pid = spawn(self.server_argv(), log=self.log, cwd=self.home, user=self.user)
         deadline = time.monotonic() + timeout
         while not self._ready():
@@ -200,7 +182,8 @@ class Cluster:
                     "PostgreSQL ended while it started",
                     detail=_tail(self.log, began_at),
                     state="the stack is stopped; the data is as it was",
-                    next_step="inv stack.logs, or inv stack.reset for an empty stack",
+                    next_step="mend what the log says (inv stack.logs has all of it), "
+                    "then inv stack.start",
                 )
             if not wait_until(deadline):
                 raise StackError(
@@ -232,13 +215,21 @@ class Cluster:
         Args:
             immediate: Without a checkpoint, for data that is about to be deleted.
         """
-        servers = [self.find()] if self._recorded_pid() else find_all("-D", str(self.data_dir))
-        for server in servers:
-            if server is not None:
-                # SIGINT is a "fast", SIGQUIT an "immediate" shutdown:
-                # https://www.postgresql.org/docs/17/server-shutdown.html
-                fast = signal.SIGINT if sys.platform != "win32" else signal.SIGTERM
-                end(server, first=getattr(signal, "SIGQUIT", fast) if immediate else fast)
+        for server in self.find_all():
+            # SIGINT is a "fast", SIGQUIT an "immediate" shutdown:
+            # https://www.postgresql.org/docs/17/server-shutdown.html
+            fast = signal.SIGINT if sys.platform != "win32" else signal.SIGTERM
+            end(server, first=getattr(signal, "SIGQUIT", fast) if immediate else fast)
+
+    def _forget_stale_pid(self) -> None:
+        """Remove the pid file of a server that is no more.
+
+        PostgreSQL takes any process for a server that was given the pid since. Where it may be one
+        in truth (another user's, say), the file stays and PostgreSQL decides.
+        """
+        process = find(self._recorded_pid())
+        if process is None or not _is_postgres(process) or folder_of(process) is not None:
+            (self.data_dir / "postmaster.pid").unlink(missing_ok=True)
 
     def _ready(self) -> bool:
         # The eighth line is the server's own word; pg_ctl --wait reads the same one.
@@ -247,7 +238,7 @@ class Cluster:
 
     def _recorded_pid(self) -> int | None:
         lines = self._pid_file()
-        return int(lines[0]) if lines and lines[0].strip().isdigit() else None
+        return int(lines[0]) if lines and re.fullmatch(r"\s*[0-9]{1,9}\s*", lines[0]) else None
 
     def _pid_file(self) -> list[str]:
         try:
@@ -255,9 +246,14 @@ class Cluster:
         except OSError:
             return []
 
-    def _own(self, path: Path) -> None:
-        if self.user is not None:
-            os.chown(path, self.user.uid, self.user.gid)
+
+def _is_postgres(process: psutil.Process) -> bool:
+    import psutil
+
+    try:
+        return process.name().startswith("postgres")
+    except psutil.Error:
+        return False
 
 
 def _tail(log: Path, start: int, lines: int = 8) -> str | None:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 from riptide.errors import StackError
 from riptide.stack.embedded.gateway import Gateway, source_files
 from riptide.stack.embedded.postgres import SUPERUSER, Cluster
-from riptide.stack.process import HOST, reachable_by
+from riptide.stack.ports import HOST
+from riptide.stack.process import reachable_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,0 +1,90 @@
+"""The ports that a stack listens on, all of them on 127.0.0.1."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from riptide.errors import StackError
+from riptide.stack.process import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    import psutil
+
+HOST = "127.0.0.1"
+
+# Seconds that a port which nobody is seen to have may take to come free: a process that was killed
+# counts as gone when its first thread is.
+_LAST_MOMENT = 0.5
+
+
+def port_is_free(port: int) -> bool:
+    """Whether nothing listens on ``port`` of 127.0.0.1 and one could listen there."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        if os.name == "posix":  # on Windows this option would let two listen on one port
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
+
+
+def listener(port: int) -> psutil.Process | None:
+    """Give the process that listens on ``port``; ``None`` where this user may not know."""
+    import psutil
+
+    with suppress(psutil.Error):  # macOS tells it to root only
+        for each in psutil.net_connections(kind="tcp"):
+            if each.status == psutil.CONN_LISTEN and each.laddr and each.laddr.port == port:
+                return psutil.Process(each.pid) if each.pid is not None else None
+    return None
+
+
+def _described(process: psutil.Process | None) -> str:
+    import psutil
+
+    if process is None:
+        return "another program"
+    try:
+        return f"{process.name()} (pid {process.pid})"
+    except psutil.Error:
+        return f"pid {process.pid}"
+
+
+def require_free_port(port: int, variable: str, *, ours: Collection[int] = ()) -> None:
+    """Refuse a port that somebody else has.
+
+    Args:
+        port: The port.
+        variable: What a person sets to choose another one.
+        ours: Pids of processes that will be ended before the port is needed.
+
+    Raises:
+        StackError: It is taken; with what takes it.
+    """
+    deadline = time.monotonic() + _LAST_MOMENT
+    while not port_is_free(port):
+        owner = listener(port)
+        if owner is not None or not wait_until(deadline, 0.05):
+            break
+    else:
+        return
+    if owner is not None and owner.pid in ours:
+        return
+    if port < 1024 and os.name == "posix" and os.geteuid() != 0:
+        raise StackError(
+            f"port {port} is only for root",
+            state="nothing was started",
+            next_step=f"set {variable} to a port from 1024 on",
+        )
+    raise StackError(
+        f"port {port} is taken by {_described(owner)}",
+        state="nothing was started",
+        next_step=f"stop it, or set {variable} to a free port",
+    )
