@@ -39,11 +39,13 @@ def reset_database(
         ConfigError: The target is not local.
         MigrationError: A file cannot be used (nothing was changed), or failed when replayed.
         StackError: The stack cannot be reset.
+        ToolNotFoundError: A tool is missing or not supported; nothing was changed.
         CommandError: The CLI failed.
     """
     from riptide.settings import Settings
     from riptide.stack import open_stack
     from riptide.stack.docker import DockerStack
+    from riptide.toolchain import find_cli
 
     began = time.monotonic()
     settings = settings or Settings.load()
@@ -67,6 +69,8 @@ def reset_database(
             seeded=settings.config.seed_paths if seeded else (),
             seconds=time.monotonic() - began,
         )
+    # What replays the migrations is found, and refused, before anything is dropped.
+    find_cli(settings, runner=runner, progress=progress)
     stack.reset(progress=progress)
     try:
         pushed = apply_migrations(

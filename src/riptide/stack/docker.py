@@ -91,6 +91,7 @@ class DockerStack:
     def reset(self, *, progress: Callable[[str], None] | None = None) -> StackStatus:
         """See `Stack.reset`: stops, deletes the volumes, starts."""
         began = time.monotonic()
+        self._require_daemon()
         self.stop(delete_data=True)
         return replace(self.start(progress=progress), seconds=time.monotonic() - began)
 
