@@ -173,11 +173,19 @@ def test_reset_stops_without_backup_and_starts(
 ) -> None:
     """The empty stack comes back by deleting the volumes and starting."""
     fp.register(command(settings, "stop", "--no-backup"), stdout="{}")
-    fp.register(INFO, stdout="27.3.1")
+    fp.register(INFO, stdout="27.3.1", occurrences=2)
     fp.register(command(settings, "status"), stdout=json.dumps(NOT_RUNNING), returncode=1)
     fp.register(command(settings, "start"), stdout=json.dumps(KEYS))
     assert stack.reset().running
-    assert subcommands(fp) == ["stop", "info", "status", "start"]
+    assert subcommands(fp) == ["info", "stop", "info", "status", "start"]
+
+
+def test_reset_without_a_daemon_deletes_nothing(stack: DockerStack, fp: FakeProcess) -> None:
+    """Where no daemon answers the volumes are not asked to go."""
+    fp.register(INFO, stderr="Cannot connect", returncode=1)
+    with pytest.raises(StackError, match="no Docker daemon answers"):
+        stack.reset()
+    assert list(fp.calls) == [INFO]
 
 
 def test_logs_read_every_container(stack: DockerStack, fp: FakeProcess) -> None:
