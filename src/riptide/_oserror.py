@@ -46,7 +46,8 @@ def explain(error: OSError, where: Path | None, *, variable: str | None = None) 
     path = _path(error) or where
     reason = error.strerror or str(error)
     if path is None:
-        return f"the system refused it: {reason}", "mend that, then the same command again"
+        what = "stdout or a file cannot be written" if error.errno in _FULL else "refused"
+        return f"{what}: {reason}", "mend that, then the same command again"
     if where is None or not path.is_relative_to(where):
         variable = None  # it would not help
     other = f", or set {variable} to another folder" if variable else ""

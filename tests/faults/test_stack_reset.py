@@ -58,7 +58,10 @@ def test_reset_that_cannot_start_again_changes_nothing(
     else:
         (tmp_path / "file").touch()
         broken = replace(settings, data_dir=tmp_path / "file" / "data")
-    calls = {"stack": open_stack(broken).reset, "migrate": partial(reset_database, settings=broken)}
+    calls: dict[str, Callable[[], object]] = {
+        "stack": open_stack(broken).reset,
+        "migrate": partial(reset_database, settings=broken),
+    }
     with pytest.raises(RiptideError) as caught:
         calls[reset]()
     assert caught.value.next_step

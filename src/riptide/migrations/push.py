@@ -98,7 +98,7 @@ def apply_migrations(
                     answer = push(
                         cli, argv, clock, texts, session_settings(lock_timeout, windows=windows)
                     )
-                except KeyboardInterrupt:
+                except (KeyboardInterrupt, SystemExit):  # SIGTERM raises the second
                     raise interrupted(session, settings, before, texts, runner) from None
                 if not answer.ok:
                     raise failed(answer, clock, settings, before, texts, runner)

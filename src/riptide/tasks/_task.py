@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
-import io
 import os
+import signal
 import sys
+from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING, Any
 
 from invoke.exceptions import Exit
@@ -13,6 +14,8 @@ from invoke.tasks import Task
 from invoke.tasks import task as invoke_task
 
 from riptide.errors import ConfigError, Interrupted, RiptideError
+from riptide.tasks import _streams
+from riptide.tasks._signals import Ended, unwinding
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 
 # The exit code of a program that SIGINT ended, as shells have it.
 _INTERRUPTED = 130
+_BY_SIGNAL = (129, 143)
 
 _UNKNOWN = Interrupted(
     "the step under way was stopped; what was done before it stays",
@@ -35,45 +39,29 @@ JSON_HELP = "print one JSON object instead"
 YES_HELP = "do not ask"
 
 
-def task(*arguments: str, **options: Any) -> Callable[[Callable[..., Any]], Task[Any]]:
+def task(
+    *arguments: str, unwinds: bool = True, **options: Any
+) -> Callable[[Callable[..., Any]], Task[Any]]:
     """Make a function an Invoke task without short flags, whose errors are its interface.
 
     Args:
         arguments: Names of positional arguments, in order.
+        unwinds: Whether SIGTERM and SIGHUP clean up as Ctrl-C does. Not where Invoke runs a command
+            of its own: it would wait for its end.
         options: Invoke's own (``help``, ``default``, ``aliases``, …).
     """
 
     def decorate(body: Callable[..., Any]) -> Task[Any]:
         @functools.wraps(body)
         def guarded(*args: Any, **kwargs: Any) -> Any:
-            _never_fail_to_print()
-            try:
-                return body(*args, **kwargs)
-            except RiptideError as error:
-                from riptide import render
-
-                render.error(error)
-                raise Exit(code=error.exit_code) from None
-            except KeyboardInterrupt as interruption:
-                known = interruption if isinstance(interruption, Interrupted) else _UNKNOWN
-                sys.stderr.write(
-                    f"\nerror: interrupted\nstate: {known.state}\nnext:  {known.next_step}\n"
-                )
-                raise Exit(code=_INTERRUPTED) from None
-            except BrokenPipeError:  # `inv … | head`: the reader has seen enough
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-                raise Exit(code=0) from None
-            except (Exit, SystemExit):
-                raise
-            except Exception as error:  # a mistake of ours: say so without a traceback
-                if os.environ.get("RIPTIDE_TRACEBACK"):
-                    raise
-                sys.stderr.write(
-                    f"error: unexpected {type(error).__name__}: {_first_line(error)}\n"
-                    "state: not known; this is a mistake in riptide\n"
-                    "next:  RIPTIDE_TRACEBACK=1 shows where; please report it\n"
-                )
-                raise Exit(code=1) from None
+            _streams.prepare()
+            with unwinding() if unwinds else nullcontext(Ended()) as ended:
+                try:
+                    result = body(*args, **kwargs)
+                    _streams.flush()
+                except BaseException as error:  # noqa: BLE001 - all are told, none is kept
+                    raise _way_out(error, ended.number) from None
+                return result
 
         options.setdefault("auto_shortflags", False)
         made: Task[Any] = invoke_task(*(), positional=list(arguments), **options)(guarded)
@@ -82,11 +70,52 @@ def task(*arguments: str, **options: Any) -> Callable[[Callable[..., Any]], Task
     return decorate
 
 
-def _never_fail_to_print() -> None:
-    """Let a stream that has no box-drawing characters (cp1252, ASCII) show others instead."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
+def _way_out(error: BaseException, signal_number: int | None) -> BaseException:
+    """Tell how a task failed; give what ends the program with the right code."""
+    if isinstance(error, SystemExit) and error.code in _BY_SIGNAL:  # from within rls.interrupts
+        signal_number = int(error.code) - 128
+    if signal_number is not None:  # whatever else came of it
+        _interrupted(f"ended by {signal.Signals(signal_number).name}", error)
+        return Exit(code=128 + signal_number)
+    if isinstance(error, KeyboardInterrupt):
+        _interrupted("interrupted", error)
+        return Exit(code=_INTERRUPTED)
+    if isinstance(error, BrokenPipeError):  # `inv … | head`: the reader has seen enough
+        _streams.discard()
+        return Exit(code=0)
+    if isinstance(error, OSError) and not os.environ.get("RIPTIDE_TRACEBACK"):
+        error = _refused(error)
+    if isinstance(error, RiptideError):
+        from riptide import render
+
+        with suppress(OSError):  # nobody reads it: the code tells
+            render.error(error)
+        return Exit(code=error.exit_code)
+    if isinstance(error, Exit) or not isinstance(error, Exception):
+        return error
+    if os.environ.get("RIPTIDE_TRACEBACK"):
+        return error
+    _streams.say(  # a mistake of ours: say so without a traceback
+        f"error: unexpected {type(error).__name__}: {_first_line(error)}\n"
+        "state: not known; this is a mistake in riptide\n"
+        "next:  RIPTIDE_TRACEBACK=1 shows where; please report it\n"
+    )
+    return Exit(code=1)
+
+
+def _interrupted(what: str, error: BaseException) -> None:
+    known = error if isinstance(error, Interrupted) else _UNKNOWN
+    _streams.say(f"\nerror: {what}\nstate: {known.state}\nnext:  {known.next_step}\n")
+
+
+def _refused(error: OSError) -> RiptideError:
+    try:
+        _streams.flush()  # fails once more where it was a print that failed
+    except RiptideError as unprinted:
+        return unprinted
+    from riptide._oserror import as_error
+
+    return as_error(error)
 
 
 def is_dry(context: Context) -> bool:

@@ -45,7 +45,10 @@ def down(c: Context, backend: str = "") -> None:
     stack.stop(c, backend=backend)
 
 
-@task(help={"sessions": "nox sessions, comma-separated; by default lint, types and all tests"})
+@task(
+    unwinds=False,
+    help={"sessions": "nox sessions, comma-separated; by default lint, types and all tests"},
+)
 def test(c: Context, sessions: str = "") -> None:
     """Run the tests as CI does, with nox."""
     words = [sys.executable, "-m", "nox"]
