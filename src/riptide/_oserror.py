@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 _FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 _FORBIDDEN = {errno.EACCES, errno.EPERM}
 
+# Below it are root and the users of services, whom nobody logs in as.
+_FIRST_PERSON = 1000
+
 
 @contextmanager
 def told(where: Path, *, state: str, variable: str | None = None) -> Iterator[None]:
@@ -76,14 +79,15 @@ def _forbidden(path: Path, reason: str, variable: str | None) -> tuple[str, str]
         step = f"chmod u+rwX {blamed}" if owner == me else "see who may (ls -ld, mount)"
         return f"{path}: {reason}", f"{step}, then the same command again"
     name, mine = user_name(owner) or str(owner), user_name(me) or str(me)
+    whose = "it" if blamed == path else blamed
     if variable:
         step = f"set {variable} to a folder of your own"
-    elif owner == 0:
-        step = "run it as root too: sudo inv …; or stop the stack (sudo inv stack.stop) and give "
-        step += f"the folder to yourself: sudo chown -R {mine} {_folder(blamed)}"
+    elif owner < _FIRST_PERSON:
+        step = "run it as root: sudo inv …; or stop the stack (sudo inv stack.stop) and take the "
+        step += f"folder: sudo chown -R {mine} {_folder(blamed)}"
     else:
         step = f"run it as that user: sudo -u {name} inv …; or work in a copy of your own"
-    return f"{path}: {reason}: {blamed} belongs to user {name}, and this is user {mine}", step
+    return f"{path}: {reason} ({whose} belongs to user {name}, this is user {mine})", step
 
 
 def _may_use(path: Path) -> bool:

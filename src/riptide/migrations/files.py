@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from riptide._oserror import explain
 from riptide.errors import ConfigError, MigrationError
 from riptide.results import NewMigration
 
@@ -182,6 +183,7 @@ def create_migration(name: str, *, settings: Settings | None = None) -> NewMigra
             f"{settings.relative(Path(error.filename or settings.migrations_dir))} "
             f"cannot be written: {error.strerror}",
             state="no migration was made",
+            next_step=explain(error, settings.migrations_dir)[1],
         ) from error
     return NewMigration(version=version, name=name, path=path, rollback_path=twin)
 

@@ -97,6 +97,9 @@ class DataDirectory:
         control = self.path / "global" / "pg_control"
         if not control.is_file() or not control.stat().st_size:
             raise self._damaged("global/pg_control is missing or empty")
+        for name in ("base", "pg_wal", "pg_xact"):
+            if not (self.path / name).is_dir():
+                raise self._damaged(f"{name} is missing")
 
     def check_owner(self) -> None:
         """Refuse data of another user than PostgreSQL would run as: it would end at once.

@@ -63,6 +63,7 @@ class EmbeddedStack:
             home = parts.cluster.home
             with told(home, state=_STARTED, variable="RIPTIDE_DATA_DIR"):
                 prepared = prepare(parts, self._runner, tell, empty=False)
+            home = prepared.cluster.home
             with told(home, state=_STOPPED_AGAIN, variable="RIPTIDE_DATA_DIR"):
                 parts.end()  # what a crash or a killed start left
                 parts.take_over_data()
