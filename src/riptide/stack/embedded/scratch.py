@@ -102,7 +102,8 @@ def scratch_server(
     with FileLock(folder / "lock"):
         try:
             try:
-                cluster.copy_from(template)
+                cluster.files.stage(template)
+                cluster.files.use_staged()
             except OSError as error:
                 raise StackError(
                     f"no scratch database can be made in {folder.parent}: {error.strerror}",
