@@ -21,7 +21,8 @@ def read_toml(path: Path) -> tuple[str, dict[str, Any]]:
 
     where = f"supabase/{path.name}"
     try:
-        text = path.read_text(encoding="utf-8")
+        # Editors on Windows write a byte order mark, which is none of TOML's characters.
+        text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise ConfigError(
             f"{where} is not UTF-8 (byte {error.start})",

@@ -138,6 +138,15 @@ def test_no_file_or_no_section_declares_nothing(tmp_path: Path, text: str | None
     assert read_intent(tmp_path / "rls.toml").tables == ()
 
 
+def test_a_byte_order_mark_and_windows_lines_are_read_over(tmp_path: Path) -> None:
+    """What an editor on Windows writes is read, and lines are counted as ever."""
+    path = tmp_path / "rls.toml"
+    path.write_bytes(b'\xef\xbb\xbf[tables.notes]\r\nowner = "id"\r\n')
+    intent = read_intent(path)
+    assert [each.full_name for each in intent.tables] == ["public.notes"]
+    assert "rls.toml:2: " in str(intent.error("tables.notes", "owner", "is wrong"))
+
+
 def test_a_file_in_another_encoding_is_named(tmp_path: Path) -> None:
     """A file that is not UTF-8 is refused with the place of the first wrong byte."""
     (tmp_path / "rls.toml").write_bytes(b'[tables.notes]\nowner = "\xe9"\n')
