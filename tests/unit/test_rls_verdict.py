@@ -23,7 +23,9 @@ def attempt(outcome: Outcome, effect: str = "", *, rows: int = -1, message: str 
         ("23505", Outcome.CONFLICT),
         ("23503", Outcome.CONFLICT),
         ("23514", Outcome.INVALID),
-        ("22P02", Outcome.INVALID),
+        ("22023", Outcome.INVALID),
+        ("22P02", Outcome.FAILED),
+        ("22012", Outcome.FAILED),
         ("428C9", Outcome.INVALID),
         ("42P17", Outcome.FAILED),
         ("PGRST205", Outcome.FAILED),
@@ -36,6 +38,37 @@ def attempt(outcome: Outcome, effect: str = "", *, rows: int = -1, message: str 
 def test_a_code_is_an_outcome(code: str | None, outcome: Outcome) -> None:
     """SQLSTATEs, PostgREST's codes and HTTP's statuses are told apart."""
     assert outcome_of(code) is outcome
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "outcome"),
+    [
+        (
+            "23514",
+            'new row for relation "notes" violates check constraint "notes_order"',
+            Outcome.CONFLICT,
+        ),
+        (
+            "23502",
+            'null value in column "body" of relation "notes" violates not-null constraint',
+            Outcome.CONFLICT,
+        ),
+        ("23514", "a note is for ever", Outcome.INVALID),
+        ("23514", 'value for domain code violates check constraint "code_check"', Outcome.INVALID),
+        ("23514", 'new row for relation "old" violates partition constraint', Outcome.FAILED),
+    ],
+)
+def test_a_constraint_speaks_after_the_policies(code: str, message: str, outcome: Outcome) -> None:
+    """What only a table's own constraint stops has passed the policies; a trigger goes before."""
+    assert outcome_of(code, message) is outcome
+
+
+def test_what_stopped_a_leak_is_named() -> None:
+    """A key and another constraint are told apart."""
+    words = 'new row for relation "notes" violates check constraint "notes_order"'
+    for message, named in ((words, "only a constraint"), ("duplicate key value", "only a key")):
+        seen = judge(DENY, [attempt(Outcome.CONFLICT, message=message)], proven=True)[1]
+        assert named in seen
 
 
 @pytest.mark.parametrize(

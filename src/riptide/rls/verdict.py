@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -19,11 +20,11 @@ class Outcome(StrEnum):
     REFUSED = "refused"
     """A privilege, a policy or a trigger said no."""
     CONFLICT = "conflict"
-    """A unique or a foreign key said no: PostgreSQL asks the policies first, so they said yes."""
+    """A key, a check or a not-null said no: PostgreSQL asks the policies first: they said yes."""
     INVALID = "invalid"
-    """Another constraint or a type said no."""
+    """Something else about the values said no."""
     FAILED = "failed"
-    """No answer to the question: a server error, an unknown table."""
+    """No answer to the question: a server error, an unknown table, a policy that broke down."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,16 +66,31 @@ class Attempt:
     effect: str = ""
 
 
-def outcome_of(code: str | None) -> Outcome:
-    """Tell what an error code means.
+# What a policy raises that breaks down on a row: on another row it may say yes. Division by zero,
+# out of range, no such date, no such value of a type, no regular expression, no JSON.
+_BROKEN = frozenset({"22012", "22003", "22007", "22008", "22P02", "2201B", "22032"})
+# PostgreSQL's own words: a trigger that raises check_violation has others, and goes before the
+# policies (https://www.postgresql.org/docs/17/ddl-rowsecurity.html; ExecInsert in
+# nodeModifyTable.c).
+_CONSTRAINT = re.compile(
+    r"^(new row for relation .* violates check|null value in column .* violates not-null) "
+)
+_BOUNDS = "violates partition constraint"
+
+
+def outcome_of(code: str | None, message: str = "") -> Outcome:
+    """Tell what an error means.
 
     Args:
         code: A SQLSTATE, PostgREST's ``PGRST…``, or the HTTP status where there is neither.
+        message: PostgreSQL's message.
     """
     if code in ("42501", "401", "403", "P0001", "PGRST301", "PGRST302"):
         return Outcome.REFUSED
-    if code in ("23505", "23503"):
+    if code in ("23505", "23503") or (code in ("23502", "23514") and _CONSTRAINT.match(message)):
         return Outcome.CONFLICT
+    if code in _BROKEN or _BOUNDS in message:
+        return Outcome.FAILED
     # 428C9: a column that the database fills alone; 44000: a view's check option.
     if code and len(code) == 5 and (code[:2] in ("22", "23", "44") or code == "428C9"):
         return Outcome.INVALID
@@ -108,7 +124,8 @@ def judge(
         if attempt.effect:
             return Verdict.LEAK, f"{attempt.tried}: {attempt.reply}; {attempt.effect}"
         if attempt.reply.outcome is Outcome.CONFLICT:
-            words = f"the policies let it pass, only a key stopped it ({attempt.reply.message})"
+            what = "a constraint" if _CONSTRAINT.match(attempt.reply.message) else "a key"
+            words = f"the policies let it pass, only {what} stopped it ({attempt.reply.message})"
             return Verdict.LEAK, f"{attempt.tried}: {words}"
     for attempt in attempts:
         if attempt.reply.outcome is Outcome.FAILED:
