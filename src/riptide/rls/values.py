@@ -88,9 +88,23 @@ _BY_BASE: dict[str, tuple[Callable[[str], Any], ...]] = {
     "point": (lambda t: f"({int(t[:2], 16)},{int(t[2:4], 16)})",),
     "tsvector": (lambda t: f"'riptide{t[:8]}'",),
     "xml": (lambda t: f"<riptide>{t[:8]}</riptide>",),
+    "macaddr8": (lambda t: f"02:00:5e:{t[:2]}:{t[2:4]}:{t[4:6]}:{t[6:8]}:{t[8:10]}",),
+    "varbit": (lambda t: f"{int(t[:2], 16):b}",),
+    "char": (lambda t: t[:1],),
+    "tsquery": (lambda t: f"riptide{t[:8]}",),
+    "jsonpath": (lambda t: f"$.riptide{t[:8]}",),
+    "pg_lsn": (lambda t: f"0/{t[:8].upper()}",),
+    "line": (lambda t: f"{{1,2,{int(t[:2], 16)}}}",),
+    "lseg": (lambda t: f"[(0,0),(1,{int(t[:2], 16)})]",),
+    "box": (lambda t: f"(1,{1 + int(t[:2], 16)}),(0,0)",),
+    "path": (lambda t: f"[(0,0),(1,{int(t[:2], 16)})]",),
+    "polygon": (lambda t: f"((0,0),(1,{int(t[:2], 16)}),(2,0))",),
+    "circle": (lambda t: f"<(0,0),{1 + int(t[:2], 16)}>",),
 }
 # Values of a column that a run has at hand; it needs about ten.
 WANTED = 12
+# Values tried where few of them fit: one of many partitions by hash.
+_MANY = 16 * WANTED
 _LITERAL = re.compile(r"'((?:[^']|'')*)'|(?<![\w.])(-?\d+(?:\.\d+)?)(?![\w.])")
 
 
@@ -131,12 +145,17 @@ def find_values(connection: Connection[Any], relation: Relation, column: Column)
     Checks over several columns are left to the insert itself.
     """
     checks = [each.expression for each in relation.checks if each.columns == (column.name,)]
+    # What bounds over several columns compare with is worth a try too.
+    literals = [each.expression for each in relation.checks if column.name in each.columns]
     found: list[Any] = []
+    bounded = relation.partition is not None and column.name in relation.partition.columns
     # Eight random digits and a word before them at least, or 32 digits: see _TEXTS and uuid.
     random = column.category == "S" or column.base == "uuid"
-    for maker in itertools.chain(_candidates(column), _literals(checks, column)):
+    together = bounded and not any(each.columns == (column.name,) for each in relation.checks)
+    makers = [_candidates(column), _literals(literals, column)]
+    for maker in itertools.chain(*(reversed(makers) if together else makers)):
         tries: list[Any] = []
-        for _ in range(WANTED):
+        for _ in range(_MANY if bounded else WANTED):
             value = maker(fresh())
             if value not in tries and value not in found:
                 tries.append(value)
@@ -155,11 +174,19 @@ def _candidates(column: Column) -> Iterator[Callable[[str], Any]]:
     elif column.category == "A":
         if column.base in ("_text", "_varchar"):
             yield lambda t: [f"riptide-{t[:8]}"]
+        elif column.base[1:] in _BY_BASE and column.base[1:] not in ("json", "jsonb", "xml", "box"):
+            yield from (_listed(each) for each in _BY_BASE[column.base[1:]])
+        elif column.base in ("_int2", "_int4", "_int8", "_numeric", "_float4", "_float8"):
+            yield lambda t: [1 + int(t[:8], 16) % 32_000]
         yield _constant([])
     elif column.base in _BY_BASE:
         yield from _BY_BASE[column.base]
     elif column.category == "R":
-        yield _constant("empty")
+        yield _constant("{}" if column.base.endswith("multirange") else "empty")
+    elif column.base == "bit":
+        length = re.search(r"\((\d+)\)", column.type)
+        bits = int(length[1]) if length else 1
+        yield lambda t: f"{int(t, 16):b}".rjust(bits, "1")[-bits:]
     elif column.category == "S" or column.base == "citext":
         length = re.search(r"\((\d+)\)", column.type)
         yield from (_TEXTS if not length else (_cut(each, int(length[1])) for each in _TEXTS))
@@ -168,14 +195,16 @@ def _candidates(column: Column) -> Iterator[Callable[[str], Any]]:
 
 
 def _literals(checks: list[str], column: Column) -> Iterator[Callable[[str], Any]]:
-    if column.category not in ("S", "N"):
+    if column.category not in ("S", "N", "D", "U"):
         return
     for expression in checks:
         for text, number in _LITERAL.findall(expression):
-            if column.category == "S" and text:
+            if column.category != "N" and text:
                 yield _constant(text.replace("''", "'"))
-            elif column.category == "N" and number:
-                yield _constant(float(number) if "." in number else int(number))
+            elif column.category == "N":
+                number = number or (text if re.fullmatch(r"-?\d+(\.\d+)?", text) else "")
+                if number:
+                    yield _constant(float(number) if "." in number else int(number))
 
 
 def _accepted(
@@ -215,6 +244,10 @@ def _as_text(value: Any) -> str:
     if isinstance(value, list):
         return "{" + ",".join(json.dumps(each) for each in value) + "}"
     return json.dumps(value) if isinstance(value, dict) else str(value)
+
+
+def _listed(maker: Callable[[str], Any]) -> Callable[[str], Any]:
+    return lambda token: [maker(token)]
 
 
 def _constant(value: Any) -> Callable[[str], Any]:
