@@ -9,8 +9,8 @@ import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import psycopg
 import pytest
+from _rls import LEFT_BEHIND, cells, declare, verify
 
 from riptide.errors import ConfigError, DatabaseError, RlsError, RlsViolationError
 from riptide.results import Verdict
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from riptide.results import RlsReport, StackStatus
+    import psycopg
+
+    from riptide.results import StackStatus
 
 pytestmark = pytest.mark.integration
 
@@ -56,34 +58,6 @@ create policy update_own on public.planted for update to authenticated
 create policy delete_own on public.planted for delete to authenticated
   using ((select auth.uid()) = user_id);
 """
-LEFT_BEHIND = """
-select
-  (select count(*) from auth.users where email like 'riptide-rls-%'),
-  (select count(*) from public.profiles), (select count(*) from public.api_tokens),
-  (select count(*) from public.user_sessions)
-"""
-
-
-@pytest.fixture
-def database(stack: StackStatus) -> Iterator[psycopg.Connection[Any]]:
-    """Give a session as postgres."""
-    with psycopg.connect(stack.db_url, autocommit=True) as connection:
-        yield connection
-
-
-@pytest.fixture
-def elsewhere(tmp_path: Path, project: Settings, stack: StackStatus) -> Settings:
-    """Give a project with an rls.toml of its own whose (remote) target is the stack."""
-    folder = tmp_path / "supabase"
-    folder.mkdir()
-    (folder / "config.toml").write_text('project_id = "elsewhere"\n')
-    return replace(
-        Settings.load(tmp_path, environ={}),
-        target=Target(kind="remote", url=stack.db_url),
-        api_url=stack.api_url,
-        publishable_key=stack.publishable_key,
-        secret_key=stack.secret_key,
-    )
 
 
 @pytest.fixture
@@ -96,25 +70,6 @@ def planted(
     declare(elsewhere, '[tables.planted]\nowner = "user_id"\n')
     yield database
     database.execute("drop table if exists public.planted cascade")
-
-
-def declare(settings: Settings, text: str) -> None:
-    """Write ``rls.toml``."""
-    (settings.supabase_dir / "rls.toml").write_text(text, encoding="utf-8")
-
-
-def verify(settings: Settings) -> RlsReport:
-    """Verify what the project declares on the (remote) target."""
-    return verify_rls(settings=settings, allow_remote=True)
-
-
-def cells(report: RlsReport, table: str) -> set[str]:
-    """Give what is not ok on a table as ``operation actor expected verdict``."""
-    return {
-        f"{each.operation} {each.actor} {each.expected} {each.verdict.value}"
-        for each in report.failures
-        if each.table == table
-    }
 
 
 def test_the_schema_is_right_and_nothing_is_left_behind(
