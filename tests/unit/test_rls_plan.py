@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+from datetime import date, time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from riptide.rls.catalog import Column, ForeignKey, Relation
+from riptide.errors import RlsError
+from riptide.rls.catalog import Column, ForeignKey, Partition, Relation
 from riptide.rls.intent import read_intent
 from riptide.rls.plan import Fixed, Plan, Reference, TablePlan, TheUser, make_plan
 from riptide.rls.probes_sql import Snapshot, difference
@@ -15,6 +19,7 @@ from riptide.rls.values import ColumnValues
 if TYPE_CHECKING:
     from pathlib import Path
 
+OPEN = frozenset({"authenticated select"})
 NEVER: Any = None  # a plan that makes no value up asks the database nothing
 
 
@@ -38,7 +43,7 @@ def relation(name: str, *columns: Column, refers: dict[str, str] | None = None) 
         schema="public",
         name=name,
         kind="r",
-        reachable=True,
+        privileges=OPEN,
         columns=(column("id", not_null=True, automatic=True), *columns),
         primary_key=("id",),
         unique=(frozenset({"id"}),),
@@ -106,13 +111,74 @@ def test_tables_that_refer_to_each_other_are_planned(tmp_path: Path) -> None:
     assert {each.name for each in made.tables} == {"public.one", "public.two"}
 
 
+def test_a_row_that_another_needs_comes_first_in_a_circle(tmp_path: Path) -> None:
+    """Of two tables that refer to each other the one whose column may be null goes first."""
+    one = relation("one", column("user_id"), column("two"), refers={"two": "public.two"})
+    two = relation(
+        "two", column("user_id"), column("one", not_null=True), refers={"one": "public.one"}
+    )
+    declared = '[tables.two]\nowner = "user_id"\n[tables.one]\nowner = "user_id"\n'
+    made = plan(tmp_path, declared, one, two)
+    assert [each.name for each in made.tables] == ["public.one", "public.two"]
+
+
+def test_a_circle_of_rows_that_need_each_other_is_named(tmp_path: Path) -> None:
+    """Where neither row can be made first the error names both tables and the section."""
+    one = relation(
+        "one", column("user_id"), column("two", not_null=True), refers={"two": "public.two"}
+    )
+    two = relation(
+        "two", column("user_id"), column("one", not_null=True), refers={"one": "public.one"}
+    )
+    declared = '[tables.one]\nowner = "user_id"\n[tables.two]\nowner = "user_id"\n'
+    with pytest.raises(RlsError, match=r"public\.\w+, whose rows refer to public") as caught:
+        plan(tmp_path, declared, one, two)
+    assert ".row]" in str(caught.value)
+
+
 def test_what_clients_cannot_reach_need_not_be_declared(tmp_path: Path) -> None:
     """Only what anon or authenticated has a privilege on is undeclared."""
     notes = relation("notes", column("user_id"))
     open_one = relation("open", column("user_id"))
-    closed = Relation(schema="public", name="closed", kind="r", reachable=False, columns=())
+    closed = Relation(schema="public", name="closed", kind="r", columns=())
     made = plan(tmp_path, '[tables.notes]\nowner = "user_id"\n', notes, open_one, closed)
     assert [each.name for each in made.undeclared] == ["open"]
+
+
+def part(name: str, of: str, *, reachable: bool) -> Relation:
+    """Make a partition of a table."""
+    return replace(
+        relation(name, column("user_id")),
+        privileges=OPEN if reachable else frozenset(),
+        partition=Partition(parent=f"public.{of}", columns=(), expression="", protected=False),
+    )
+
+
+def test_a_partition_stands_under_the_section_of_the_whole(tmp_path: Path) -> None:
+    """One within clients' reach is planned with the whole's intent, after it, at any depth."""
+    notes = replace(relation("notes", column("user_id")), kind="p")
+    parts = (
+        part("notes_2025", "notes", reachable=False),
+        part("notes_2025_q1", "notes_2025", reachable=True),
+        part("notes_2026", "notes", reachable=True),
+    )
+    made = plan(tmp_path, '[tables.notes]\nowner = "user_id"\n', *parts, notes)
+    assert [(each.name, each.parent) for each in made.tables] == [
+        ("public.notes", ""),
+        ("public.notes_2025_q1", "public.notes"),
+        ("public.notes_2026", "public.notes"),
+    ]
+    assert made.undeclared == ()
+    assert made.tables[1].intent.section == "tables.notes"
+
+
+def test_partitions_of_what_is_undeclared_are_told_with_it(tmp_path: Path) -> None:
+    """The whole is reported; a partition alone where clients cannot reach the whole."""
+    notes = relation("notes", column("user_id"))
+    one = part("notes_2026", "notes", reachable=True)
+    assert [each.name for each in plan(tmp_path, "", notes, one).undeclared] == ["notes"]
+    closed = replace(notes, privileges=frozenset())
+    assert [each.name for each in plan(tmp_path, "", closed, one).undeclared] == ["notes_2026"]
 
 
 def test_random_text_differs_from_row_to_row() -> None:
@@ -120,6 +186,14 @@ def test_random_text_differs_from_row_to_row() -> None:
     assert Fixed("x-{random}").make() != Fixed("x-{random}").make()
     assert Fixed("x-{random}").make().startswith("x-")
     assert Fixed(7).make() == 7
+
+
+def test_a_value_of_toml_is_one_that_json_knows() -> None:
+    """Dates, times and numbers without an end become texts, wherever they stand."""
+    given = {"a": date(2020, 1, 1), "b": [time(12, 0), math.nan], "c": "{random}", "d": 1.5}
+    made = Fixed(given).make()
+    assert made == {"a": "2020-01-01", "b": ["12:00:00", "nan"], "c": made["c"], "d": 1.5}
+    assert "{" not in made["c"]
 
 
 def test_a_change_is_a_change() -> None:
@@ -138,7 +212,7 @@ def test_a_row_is_known_by_its_key(tmp_path: Path) -> None:
     notes = relation("notes", column("user_id"))
     [made] = plan(tmp_path, '[tables.notes]\nowner = "user_id"\n', notes).tables
     assert made.key == ("id",)
-    bare = Relation(schema="public", name="bare", kind="v", reachable=True, columns=())
+    bare = Relation(schema="public", name="bare", kind="v", privileges=OPEN, columns=())
     assert TablePlan(intent=made.intent, relation=bare, mark="user_id").key == ("user_id",)
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from riptide.errors import RlsError
 from riptide.rls.verdict import Outcome, Reply, outcome_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 # Seconds that the API is given to read the schema again after a migration; it takes about 0.5.
 SCHEMA_WAIT = 10.0
@@ -19,11 +23,51 @@ def minimal() -> Any:
     return ReturnMethod.minimal
 
 
-def send(request: Any, *, counts: bool = False) -> Reply:
+# Names that are no filter when they stand bare in a request's query:
+# https://docs.postgrest.org/en/stable/references/api/tables_views.html
+_RESERVED = frozenset(
+    {"select", "order", "limit", "offset", "columns", "on_conflict", "and", "or", "not", "apikey"}
+)
+
+
+def selected(columns: Sequence[str]) -> str:
+    """Give what ``select`` asks for, names quoted where they have to be; no column is all."""
+    return ",".join(map(_quoted, columns)) or "*"
+
+
+def matching(request: Any, row: Mapping[str, Any]) -> Any:
+    """Filter a request by the row's values.
+
+    A bare ``limit=eq.…`` is no filter but a limit that PostgREST cannot read and leaves out, and
+    the request would be one for every row; `postgrest-py` quotes neither that nor a dot.
+
+    Raises:
+        ValueError: There is no value to filter by.
+    """
+    if not row:
+        raise ValueError("a request without a filter would be one for every row")
+    for name, value in row.items():
+        if _quoted(name) == name:
+            request = request.eq(name, value)
+        else:
+            config = request.request
+            config.params = config.params.add(_quoted(name), f"eq.{value}")
+    return request
+
+
+def _quoted(name: str) -> str:
+    if re.fullmatch(r"\w+", name) and name.lower() not in _RESERVED:
+        return name
+    escaped = name.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def send(request: Any, table: str, *, counts: bool = False) -> Reply:
     """Send a request.
 
     Args:
         request: A query of supabase-py that can be executed.
+        table: Which it is about, for messages.
         counts: Whether the rows that come back are to be counted.
 
     Raises:
@@ -44,12 +88,25 @@ def send(request: Any, *, counts: bool = False) -> Reply:
                     time.sleep(0.05)
                     continue
                 raise RlsError(
-                    f"the API has not read the schema again: {error.message}",
+                    f"the API does not know {table}: {error.message}",
+                    detail="  It has not read the schema again, or cannot: the local API knows no "
+                    "table with a dot in its name."
+                    if "." in table.partition(".")[2]
+                    else "  It has not read the schema again.",
                     state="the verification is not finished; its users are removed",
                     next_step="inv stack.stop and `inv stack.start`; on a remote project run "
                     "notify pgrst, 'reload schema'",
                 ) from error
-            return Reply(outcome=outcome_of(error.code), message=error.message or str(error.code))
+            # Another schema than those it was started with; a name that is no path.
+            if error.code in ("PGRST106", "PGRST125"):
+                raise RlsError(
+                    f"the API does not serve {table}: {error.message}",
+                    state="the verification is not finished; its users are removed",
+                    next_step="config.toml, [api] schemas, is read when the stack starts: "
+                    "inv stack.stop, then `inv stack.start`",
+                ) from error
+            words = error.message or str(error.code)
+            return Reply(outcome=outcome_of(error.code, words), message=words)
         except httpx.HTTPError as error:
             raise RlsError(
                 f"the API stopped answering: {str(error) or type(error).__name__}",

@@ -10,22 +10,36 @@ if TYPE_CHECKING:
 
     from psycopg import Connection
 
-# Table privileges of "," mean any of them; column grants count as well, hence the second half.
-_REACHABLE = """
-  exists (
-    select from pg_roles as r
-    where r.rolname in ('anon', 'authenticated')
+# A grant on a column counts as well: who may change one column may change the row.
+_PRIVILEGES = """
+  (
+    select coalesce(json_agg(r.rolname || ' ' || o.operation), '[]'::json)
+    from pg_roles as r
+    cross join unnest(array['select', 'insert', 'update', 'delete']) as o (operation)
+    where r.rolname in ('anon', 'authenticated', 'service_role')
       and has_schema_privilege(r.oid, c.relnamespace, 'usage')
-      and (
-        has_table_privilege(r.oid, c.oid, 'select, insert, update, delete')
-        or has_any_column_privilege(r.oid, c.oid, 'select, insert, update')
-      )
+      and case
+        when has_table_privilege(r.oid, c.oid, o.operation) then true
+        when o.operation = 'delete' then false
+        else has_any_column_privilege(r.oid, c.oid, o.operation)
+      end
+  )
+"""
+
+# Names are the same in a partition and in all that it is a part of.
+_PARTITION_KEY = """
+  (
+    select coalesce(json_agg(distinct k.attname), '[]'::json)
+    from pg_partition_ancestors(c.oid) as above (relid)
+    join pg_partitioned_table as p on p.partrelid = above.relid
+    join pg_attribute as k on k.attrelid = p.partrelid and k.attnum = any(p.partattrs::int2[])
+    where above.relid <> c.oid
   )
 """
 
 _RELATIONS = f"""
 select
-  n.nspname as schema, c.relname as name, c.relkind::text as kind, {_REACHABLE} as reachable,
+  n.nspname as schema, c.relname as name, c.relkind::text as kind, {_PRIVILEGES} as privileges,
   coalesce(
     json_agg(
       json_build_object(
@@ -43,7 +57,38 @@ select
       ) order by a.attnum
     ) filter (where a.attnum is not null),
     '[]'::json
-  ) as columns
+  ) as columns,
+  case when c.relkind = 'v' then pg_relation_is_updatable(c.oid, true) else 0 end as writable,
+  coalesce('security_invoker=true' = any(c.reloptions), false) as invoker,
+  case when c.relispartition then (
+    select json_build_object(
+      'parent', pn.nspname || '.' || pc.relname,
+      'columns', {_PARTITION_KEY},
+      'expression', pg_get_partition_constraintdef(c.oid),
+      'protected', c.relrowsecurity,
+      'policies', (
+        select coalesce(
+          json_agg(
+            r.rolname || ' ' || case l.polcmd
+              when 'r' then 'select' when 'a' then 'insert' when 'w' then 'update'
+              when 'd' then 'delete' else '*' end
+          ),
+          '[]'::json
+        )
+        from pg_policy as l
+        join pg_roles as r on r.rolname in ('anon', 'authenticated')
+          and exists (
+            select from unnest(l.polroles) as o (role)
+            where case when o.role = 0 then true else pg_has_role(r.oid, o.role, 'usage') end
+          )
+        where l.polrelid = c.oid and l.polpermissive
+      )
+    )
+    from pg_inherits as i
+    join pg_class as pc on pc.oid = i.inhparent
+    join pg_namespace as pn on pn.oid = pc.relnamespace
+    where i.inhrelid = c.oid
+  ) end as partition
 from pg_class as c
 join pg_namespace as n on n.oid = c.relnamespace
 left join pg_attribute as a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
@@ -77,6 +122,11 @@ join pg_namespace as n on n.oid = c.relnamespace
 left join pg_class as fc on fc.oid = nullif(k.confrelid, 0)
 left join pg_namespace as fn on fn.oid = fc.relnamespace
 where n.nspname = any(%s) and k.contype in ('p', 'u', 'f', 'c')
+  -- A foreign key to a partitioned table has a twin for each partition there.
+  and not exists (
+    select from pg_constraint as above
+    where above.oid = k.conparentid and above.conrelid = k.conrelid
+  )
 order by n.nspname, c.relname, k.conname
 """
 
@@ -139,24 +189,59 @@ class Check:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Partition:
+    """What makes a table a partition. Policies of the whole do not hold in a part that is asked.
+
+    Attributes:
+        parent: What it is directly a part of, as ``schema.table``.
+        columns: The columns of the partition key, those of every level.
+        expression: Its bounds as a check; empty where there is none.
+        protected: Whether RLS is on in the partition itself.
+        policies: The partition's own permissive policies, as ``role operation``.
+    """
+
+    parent: str
+    columns: tuple[str, ...]
+    expression: str
+    protected: bool
+    policies: frozenset[str] = frozenset()
+
+
+# `pg_relation_is_updatable` answers with the bits of PostgreSQL's CmdType.
+_WRITABLE = {"update": 1 << 2, "insert": 1 << 3, "delete": 1 << 4}
+
+
+@dataclass(frozen=True, kw_only=True)
 class Relation:
     """A table or a view.
 
     Attributes:
         kind: ``pg_class.relkind``: r, p, v, m or f.
-        reachable: Whether anon or authenticated has any privilege on it.
+        privileges: What anon, authenticated and service_role may, on it or on a column of it, as
+            ``role operation``.
         unique: The columns of each unique constraint, the primary key's too.
+        writable: What can be written through a view.
+        invoker: Whether a view asks its tables as the caller, under the caller's policies.
+        partition: Of what it is a part, and with which bounds; ``None`` for a table of its own.
     """
 
     schema: str
     name: str
     kind: str
-    reachable: bool
+    privileges: frozenset[str] = frozenset()
     columns: tuple[Column, ...]
     primary_key: tuple[str, ...] = ()
     unique: tuple[frozenset[str], ...] = ()
     foreign_keys: tuple[ForeignKey, ...] = ()
     checks: tuple[Check, ...] = ()
+    writable: frozenset[str] = frozenset()
+    invoker: bool = False
+    partition: Partition | None = None
+
+    @property
+    def reachable(self) -> bool:
+        """Whether anon or authenticated has any privilege on it."""
+        return any(not each.startswith("service_role ") for each in self.privileges)
 
     @property
     def full_name(self) -> str:
@@ -177,6 +262,16 @@ class Relation:
         return next((each for each in self.foreign_keys if column in each.columns), None)
 
 
+def missing_schemas(connection: Connection[Any], schemas: Sequence[str]) -> tuple[str, ...]:
+    """Give those of the schemas that do not exist."""
+    found = connection.execute(
+        "select s from unnest(%s::text[]) as s where not exists "
+        "(select from pg_namespace where nspname = s)",
+        (list(schemas),),
+    )
+    return tuple(row[0] for row in found)
+
+
 def read_catalog(connection: Connection[Any], schemas: Sequence[str]) -> dict[str, Relation]:
     """Read the relations of the exposed schemas that exist, by ``schema.table``."""
     constraints: dict[str, list[tuple[Any, ...]]] = {}
@@ -187,13 +282,13 @@ def read_catalog(connection: Connection[Any], schemas: Sequence[str]) -> dict[st
         for row in connection.execute(_CONSTRAINTS, (list(schemas),)):
             constraints.setdefault(f"{row[0]}.{row[1]}", []).append(row[2:])
     found = {}
-    for schema, name, kind, reachable, columns in relations:
+    for schema, name, kind, privileges, columns, writable, invoker, partition in relations:
         of_it = constraints.get(f"{schema}.{name}", [])
         relation = Relation(
             schema=schema,
             name=name,
             kind=kind,
-            reachable=reachable,
+            privileges=frozenset(privileges),
             columns=tuple(Column(**{**each, "labels": tuple(each["labels"])}) for each in columns),
             primary_key=next((tuple(row[2]) for row in of_it if row[0] == "p"), ()),
             unique=tuple(frozenset(row[2]) for row in of_it if row[0] in "pu"),
@@ -207,11 +302,34 @@ def read_catalog(connection: Connection[Any], schemas: Sequence[str]) -> dict[st
                 for row in of_it
                 if row[0] == "f"
             ),
-            checks=tuple(
-                Check(name=row[1], columns=tuple(row[2]), expression=row[7])
-                for row in of_it
-                if row[0] == "c"
+            checks=(
+                *(
+                    Check(name=row[1], columns=tuple(row[2]), expression=row[7])
+                    for row in of_it
+                    if row[0] == "c"
+                ),
+                *(_bounds(partition) if partition else ()),
             ),
+            writable=frozenset(each for each, bit in _WRITABLE.items() if writable & bit),
+            invoker=invoker,
+            partition=partition and _partition(partition),
         )
         found[relation.full_name] = relation
     return found
+
+
+def _bounds(found: dict[str, Any]) -> tuple[Check, ...]:
+    if not found["expression"]:
+        return ()
+    columns = tuple(found["columns"])
+    return (Check(name="the partition's bounds", columns=columns, expression=found["expression"]),)
+
+
+def _partition(found: dict[str, Any]) -> Partition:
+    return Partition(
+        parent=found["parent"],
+        columns=tuple(found["columns"]),
+        expression=found["expression"] or "",
+        protected=found["protected"],
+        policies=frozenset(found["policies"]),
+    )

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import json
+import math
+import uuid
+from dataclasses import dataclass, field, replace
+from datetime import date, time
 from typing import TYPE_CHECKING, Any
 
 from riptide.errors import RlsError
 from riptide.rls.intent import nearest
+from riptide.rls.partitions import inherited, told_by_parent
 from riptide.rls.values import ColumnValues, find_values, fresh
 
 if TYPE_CHECKING:
@@ -28,9 +33,23 @@ class Fixed:
 
     def make(self) -> Any:
         """Give the value for one row."""
-        if isinstance(self.value, str):
-            return self.value.replace("{random}", fresh()[:12])
-        return self.value
+        return _plain(self.value, fresh()[:12])
+
+
+def _plain(value: Any, random: str) -> Any:
+    """Give a value of TOML as JSON can say it and PostgreSQL reads it: dates, nan, inf as texts."""
+    match value:
+        case str():
+            return value.replace("{random}", random)
+        case dict():
+            return {key: _plain(each, random) for key, each in value.items()}
+        case list():
+            return [_plain(each, random) for each in value]
+        case date() | time():
+            return value.isoformat()
+        case float() if not math.isfinite(value):
+            return str(value)
+    return value
 
 
 @dataclass(frozen=True)
@@ -59,8 +78,11 @@ class TablePlan:
         insert: Where each value of a new row comes from.
         change: The columns that a user may change, with values for them.
         fixed: The columns that a user may not change, with values for them.
+        untried: The columns that a user may not change and for which no two values are known.
         mark: The column by which the rows of this run are found: the owner, or one of which each
             row gets a value of its own.
+        parent: Of which declared table this is a partition without a section of its own.
+        no_row: Why no row of it can be made, where that is so for such a partition.
     """
 
     intent: TableIntent
@@ -68,7 +90,10 @@ class TablePlan:
     insert: Mapping[str, Source] = field(default_factory=dict)
     change: Mapping[str, ColumnValues] = field(default_factory=dict)
     fixed: Mapping[str, ColumnValues] = field(default_factory=dict)
+    untried: tuple[str, ...] = ()
     mark: str = ""
+    parent: str = ""
+    no_row: str = ""
 
     @property
     def name(self) -> str:
@@ -131,24 +156,43 @@ def make_plan(connection: Connection[Any], intent: Intent, catalog: Mapping[str,
                 + (nearest(each.full_name, catalog) or nearest(each.name, known))
                 + " (a migration that makes it may be pending: `inv migrate.status`)",
             )
-        _check_columns(intent, each, relation)
+        _check_columns(connection, intent, each, relation)
         declared[each.full_name] = each
+    parts = inherited(catalog, declared)
     tables = [
         _plan_table(connection, each, catalog[name], declared)
         if catalog[name].is_table
         else TablePlan(intent=each, relation=catalog[name], mark=each.owner or "")
         for name, each in declared.items()
     ]
+    tables += [
+        _plan_partition(connection, each, catalog[name], declared, parent)
+        for name, (parent, each) in parts.items()
+    ]
     return Plan(
         tables=tuple(_in_order(tables)),
         undeclared=tuple(
-            each for name, each in catalog.items() if each.reachable and name not in declared
+            each
+            for name, each in catalog.items()
+            if each.reachable
+            and name not in declared
+            and name not in parts
+            and not told_by_parent(each, catalog, declared)
         ),
     )
 
 
-def _check_columns(intent: Intent, table: TableIntent, relation: Relation) -> None:
+def _check_columns(
+    connection: Connection[Any], intent: Intent, table: TableIntent, relation: Relation
+) -> None:
     known = [each.name for each in relation.columns]
+    if not known:
+        raise intent.error(
+            table.section,
+            None,
+            f"has no columns, so there is nothing to try; take the section away, and drop "
+            f"{table.full_name} or revoke all on it from anon, authenticated",
+        )
 
     def check(section: str, key: str, column: str) -> None:
         if column not in known:
@@ -156,14 +200,82 @@ def _check_columns(intent: Intent, table: TableIntent, relation: Relation) -> No
                 section, key, f"names a column that is not there: {column}{nearest(column, known)}"
             )
 
+    def accept(section: str, key: str, column: str, value: Any) -> None:
+        problem = _refusal(connection, relation, column, value)
+        if problem:
+            raise intent.error(section, key, problem)
+
     if table.owner is not None:
         check(table.section, "owner", table.owner)
+        owner = relation.column(table.owner)
+        if owner is not None and owner.automatic:
+            raise intent.error(
+                table.section,
+                "owner",
+                f"names a column that the database fills by itself: {table.owner}; name the one "
+                "that says whose row it is",
+            )
+        if owner is not None and owner.base != "uuid":
+            accept(table.section, "owner", table.owner, str(uuid.UUID(int=0)))
     for role, rules in table.rules.items():
         section = table.section if role == "authenticated" else f"{table.section}.{role}"
         for column in rules.update_columns or ():
             check(section, "update_columns", column)
-    for column in table.row:
-        check(f"{table.section}.row", column, column)
+    for column, value in table.row.items():
+        section = f"{table.section}.row"
+        check(section, column, column)
+        if column == table.owner:
+            raise intent.error(section, column, "is the owner: its value is the user's id")
+        accept(section, column, column, Fixed(value).make())
+
+
+def _refusal(connection: Connection[Any], relation: Relation, column: str, value: Any) -> str:
+    """Say why a column does not take a value; empty where it does."""
+    import psycopg
+    from psycopg import sql
+
+    try:
+        connection.execute(
+            sql.SQL("select (json_populate_record(null::{table}, {row}::json)).{column}").format(
+                table=sql.Identifier(relation.schema, relation.name),
+                row=sql.Literal(json.dumps({column: value})),
+                column=sql.Identifier(column),
+            )
+        )
+    except psycopg.DataError as error:
+        found = relation.column(column)
+        what = found.type if found else "another type"
+        return f"is of type {what}: {error.diag.message_primary}"
+    except psycopg.errors.CheckViolation as error:  # a domain's
+        return f"cannot be that: {error.diag.message_primary}"
+    except psycopg.IntegrityError:  # another column's domain that is never null
+        return ""
+    return ""
+
+
+def _plan_partition(
+    connection: Connection[Any],
+    table: TableIntent,
+    relation: Relation,
+    declared: Mapping[str, TableIntent],
+    parent: str,
+) -> TablePlan:
+    """Plan for a partition that clients can reach and that has no section of its own.
+
+    Values of its key have to fit its bounds: those of the parent's section fit another partition.
+    """
+    bounds = relation.partition.columns if relation.partition else ()
+    free = replace(table, row={key: table.row[key] for key in table.row if key not in bounds})
+    try:
+        return replace(_plan_table(connection, free, relation, declared), parent=parent)
+    except RlsError as error:
+        return TablePlan(
+            intent=table,
+            relation=relation,
+            mark=table.owner or "",
+            parent=parent,
+            no_row=error.message,
+        )
 
 
 def _plan_table(
@@ -173,13 +285,13 @@ def _plan_table(
     declared: Mapping[str, TableIntent],
 ) -> TablePlan:
     insert: dict[str, Source] = {}
+    bounds = relation.partition.columns if relation.partition else ()
     for column in relation.columns:
         if column.name == table.owner:
             insert[column.name] = TheUser()
         elif column.name in table.row:
-            value = table.row[column.name]
-            insert[column.name] = Fixed(value.isoformat() if hasattr(value, "isoformat") else value)
-        elif column.must_be_given:
+            insert[column.name] = Fixed(table.row[column.name])
+        elif column.must_be_given or column.name in bounds:
             insert[column.name] = _source(connection, table, relation, column, declared)
     mark = table.owner or _mark(insert)
     if not mark:
@@ -193,24 +305,35 @@ def _plan_table(
     ]
     change: dict[str, ColumnValues] = {}
     fixed: dict[str, ColumnValues] = {}
+    untried: list[str] = []
     for column in sorted(free, key=lambda each: _suits_a_change(relation, each)):
         wanted = column.name in allowed if allowed is not None else not change
         if not wanted and allowed is None:
             continue
-        if relation.foreign_key_of(column.name) is not None:
+        # That a made-up value is none of the other table's is no matter where it may not get there.
+        if wanted and relation.foreign_key_of(column.name) is not None:
             continue
         values = find_values(connection, relation, column)
         if values.varies:
             (change if wanted else fixed)[column.name] = values
+        elif not wanted:
+            untried.append(column.name)
     return TablePlan(
-        intent=table, relation=relation, insert=insert, change=change, fixed=fixed, mark=mark
+        intent=table,
+        relation=relation,
+        insert=insert,
+        change=change,
+        fixed=fixed,
+        untried=tuple(untried),
+        mark=mark,
     )
 
 
-def _suits_a_change(relation: Relation, column: Column) -> tuple[bool, bool, bool]:
-    """Sort key: plain texts first, keys last."""
+def _suits_a_change(relation: Relation, column: Column) -> tuple[bool, bool, bool, bool]:
+    """Sort key: plain texts first, keys and what is checked together with other columns last."""
     return (
         any(column.name in each for each in relation.unique),
+        any(column.name in each.columns and len(each.columns) > 1 for each in relation.checks),
         column.category != "S",
         column.must_be_given,
     )
@@ -230,7 +353,12 @@ def _source(
             return TheUser()
         if key.target in declared and key.target != relation.full_name:
             return Reference(key.target, referred)
-        raise _cannot_make(table, column, f"it refers to {key.target}")
+        raise _cannot_make(
+            table,
+            column,
+            f"it refers to {key.target}"
+            + (" itself" if key.target == relation.full_name else ", which is not declared"),
+        )
     values = find_values(connection, relation, column)
     if not values.values:
         checks = [each.name for each in relation.checks if column.name in each.columns]
@@ -256,12 +384,16 @@ def _mark(insert: Mapping[str, Source]) -> str:
 
     Rows are found, and removed, by it.
     """
-    for name, source in insert.items():
-        if isinstance(source, ColumnValues) and source.random:
-            return name
-        if isinstance(source, Fixed) and "{random}" in str(source.value):
-            return name
-    return ""
+    return next((name for name, source in insert.items() if _is_random(source)), "")
+
+
+def _is_random(source: Source) -> bool:
+    match source:
+        case ColumnValues():
+            return source.random
+        case Fixed():
+            return "{random}" in str(source.value)
+    return False
 
 
 def _key_as_mark(
@@ -284,18 +416,39 @@ def _key_as_mark(
 
 
 def _in_order(tables: list[TablePlan]) -> list[TablePlan]:
-    """Sort: what a table refers to goes before it, views go last."""
+    """Sort: what a table's row needs a row of goes before it, partitions follow the whole.
+
+    Views go last.
+
+    Raises:
+        RlsError: Two tables need a row of each other first.
+    """
     by_name = {each.name: each for each in tables if each.relation.is_table}
     done: dict[str, TablePlan] = {}
 
-    def visit(plan: TablePlan, above: frozenset[str]) -> None:
-        if plan.name in done or plan.name in above:
+    def visit(plan: TablePlan, above: tuple[str, ...]) -> None:
+        if plan.name in done:
             return
-        for key in plan.relation.foreign_keys:
-            if key.target in by_name:
-                visit(by_name[key.target], above | {plan.name})
+        for column in plan.insert:
+            key = plan.relation.foreign_key_of(column)
+            needed = by_name.get(key.target) if key is not None else None
+            if needed is None or needed is plan or isinstance(plan.insert[column], Fixed):
+                continue
+            if needed.name in (*above, plan.name):
+                raise RlsError(
+                    f"a row of {plan.name} cannot be made: column {column}: it refers to "
+                    f"{needed.name}, whose rows refer to {plan.name}",
+                    state="nothing was tried",
+                    next_step=f"give {column} the key of a row that exists in supabase/rls.toml, "
+                    f"section [{plan.intent.section}.row]",
+                )
+            visit(needed, (*above, plan.name))
         done[plan.name] = plan
+        for part in by_name.values():
+            if part.parent == plan.name:
+                done[part.name] = part
 
     for each in by_name.values():
-        visit(each, frozenset())
+        if not each.parent:
+            visit(each, ())
     return [*done.values(), *(each for each in tables if not each.relation.is_table)]

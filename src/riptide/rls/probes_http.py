@@ -6,13 +6,18 @@ SELECT policy as well and would hide an INSERT policy that lets everybody in.
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
+from riptide.errors import RlsError
 from riptide.results import RlsCheck
-from riptide.rls.api import minimal, send
+from riptide.rls.api import matching, minimal, selected, send
+from riptide.rls.blind import Blind
 from riptide.rls.intent import OPERATIONS
+from riptide.rls.interrupts import deferred
 from riptide.rls.probes_sql import Snapshot, difference
+from riptide.rls.values import ColumnValues
 from riptide.rls.verdict import ALLOW, DENY, Attempt, Outcome, Reply, judge
 
 if TYPE_CHECKING:
@@ -22,15 +27,17 @@ if TYPE_CHECKING:
     from riptide.rls.intent import Operation, Role
     from riptide.rls.plan import TablePlan
     from riptide.rls.probes_sql import Database, Row
-    from riptide.rls.values import ColumnValues
 
 
-BLIND = "without a filter (in SQL, undone)"
+UNDONE = "(in SQL, undone)"
+BLIND = f"without a filter {UNDONE}"
+# Rows made up at most until one is within a partition's bounds.
+_TRIES = 300
 _ORDER: dict[str, int] = {operation: place for place, operation in enumerate(OPERATIONS)}
 
 
 class TableProbe:
-    """Verifies one table or view.
+    """Verifies one table.
 
     Attributes:
         parents: The row made in each table, by ``schema.table``; this table's own is kept there.
@@ -42,6 +49,7 @@ class TableProbe:
         self.plan = plan
         self.actors = actors
         self.database = database
+        self.blind = Blind(database)
         self.parents = parents
         self._checks: list[RlsCheck] = []
         # This run's rows as they are now, where that is known: nobody else touches them.
@@ -51,35 +59,55 @@ class TableProbe:
         """Try everything; the table's rows of this run are gone afterwards."""
         self._now = None  # triggers of other tables may have been at work
         self._select()
-        if self.plan.relation.is_table:
-            self._update()
-            self._insert()
-            self._delete()
-            self._clear()
-        return sorted(self._checks, key=lambda each: _ORDER[each.operation])
+        self._update()
+        self._insert()
+        self._delete()
+        self._clear()
+        return self._sorted()
 
     # --- the operations --------------------------------------------------------------------------
 
     def _select(self) -> None:
-        columns = self.plan.key or ((self.plan.mark,) if self.plan.mark else ())
-        wanted = self._base() if self.plan.relation.is_table else self._in_view()
-        tried = "select the owner's row by its key"
+        plan, relation = self.plan, self.plan.relation
+        # A materialized view and a foreign table have no policies: who may read, reads everything.
+        policies = relation.kind not in ("m", "f")
+        wanted: Row = {}
+        if relation.is_table:
+            wanted = _filter(self._base(), plan.key)
+        elif policies and plan.intent.owner:
+            wanted = {plan.intent.owner: self.actors.owner.user_id}
+        tried = "select the owner's row by its key" if wanted else "select any row"
         attempts = {}
         for actor in self._everybody():
-            query = self._table(actor).select(",".join(columns)).match(_filter(wanted, columns))
-            reply = send(query, counts=True)
+            query = self._table(actor).select(selected(tuple(wanted)))
+            query = matching(query, wanted) if wanted else query.limit(1)
+            reply = send(query, plan.name, counts=True)
             effect = "the row came back" if reply.rows > 0 else ""
+            if reply.outcome is Outcome.DONE and not policies:
+                effect = "it has no policies: every row can be read"
+            if (
+                reply.outcome is Outcome.REFUSED
+                and wanted
+                and self._expected("select", actor) == DENY
+                and f"{actor.role} select" in relation.privileges
+                and self.blind.select(plan, actor, wanted).rows > 0
+            ):
+                effect = "but the row can be read by the columns that may be selected"
             attempts[actor.name] = Attempt(tried=tried, reply=reply, effect=effect)
-        # The row is there, as it was made without the API; for a view the service role vouches.
-        proven = self.plan.relation.is_table or bool(attempts["service_role"].effect)
+        # The row is there, as it was made without the API; for a view whoever sees it vouches.
+        proven = relation.is_table or any(each.effect for each in attempts.values())
         for actor in self._everybody():
+            expected, attempt = self._expected("select", actor), attempts[actor.name]
+            if expected == ALLOW and not wanted and not proven and attempt.reply.rows == 0:
+                # A view without a row shows all that there is to whoever may ask it.
+                attempt = replace(attempt, effect="there is none")
             self._add(
                 "select",
                 actor,
-                self._expected("select", actor),
-                [attempts[actor.name]],
+                expected,
+                [attempt],
                 proven=proven,
-                otherwise="the row is there",
+                otherwise="the row is there" if proven else "no row is there",
             )
 
     def _update(self) -> None:
@@ -87,11 +115,8 @@ class TableProbe:
         rules = plan.intent.rules["authenticated"]
         denied: dict[str, list[Attempt]] = {}
         for actor in (owner, other, self.actors.anon):
-            if self._expected("update", actor) == DENY and plan.change:
-                denied[actor.name] = [
-                    self._renewed(self._try_update(actor, plan.change)),
-                    self._try_blind_updates(actor, {**plan.change, **plan.fixed}),
-                ]
+            if self._expected("update", actor) == DENY:
+                denied[actor.name] = self._try_all_columns(actor)
         gift: list[Attempt] = []
         if plan.intent.owner and rules.words["update"] != "all":
             column, to = plan.intent.owner, {plan.intent.owner: other.user_id}
@@ -105,51 +130,126 @@ class TableProbe:
             )
             # With a filter the SELECT policy asks for the new row to be theirs still.
             gift = [
-                self._renewed(self._try_write(owner, f"give the row away: {column}", to)),
-                self._try_blind(owner, f"give it away: {column}", to),
+                self._renewed(
+                    self._try_write(owner, f"give the row away: {column}", to, changes=True)
+                ),
+                self._try_blind(owner, f"give it away: {column}", to, changes=True),
             ]
-        fixed = [
-            self._renewed(self._try_update(owner, {name: plan.fixed[name]}))
-            for name in plan.fixed
-            if rules.words["update"] != "none"
-        ]
+        fixed: list[Attempt] = []
+        if rules.words["update"] != "none":
+            for name in plan.fixed:
+                change = self._change({name: plan.fixed[name]})
+                tried = f"update {name} of the owner's row"
+                fixed.append(self._renewed(self._try_write(owner, tried, change, changes=True)))
+            fixed += self._try_untried()
         # Those who may go last: what they do can settle the row, as revoking does, and it proves
         # that the others' tries would have worked. The service role has the last word.
         last = {
-            actor.name: [self._try_update(actor, plan.change)]
+            actor.name: [self._try_allowed(actor)]
             for actor in self._everybody()
-            if actor.name not in denied and plan.change
+            if actor.name not in denied
         }
-        nothing = Reply(
-            outcome=Outcome.FAILED,
-            message="no column whose change could be seen: name update_columns in rls.toml",
-        )
-        proven = any(each[0].effect for each in last.values()) or not plan.change
+        proven = any(each[0].effect for each in last.values())
         for actor in self._everybody():
             expected = self._expected("update", actor)
-            attempts = denied.get(actor.name) or last.get(actor.name)
-            attempts = attempts or [Attempt(tried="update the owner's row", reply=nothing)]
+            attempts = denied.get(actor.name) or last[actor.name]
             self._add("update", actor, expected, attempts, proven=proven)
         for extra in (gift, fixed):
             if extra:
                 self._add("update", owner, DENY, extra, proven=proven)
 
+    def _try_allowed(self, actor: Actor) -> Attempt:
+        """Update as one who may; where no column has room for a change, set one to what it is."""
+        if self.plan.change:
+            attempt = self._try_update(actor, self.plan.change)
+            # A check over several columns may not like the made-up value, which says nothing.
+            if attempt.reply.outcome not in (Outcome.CONFLICT, Outcome.INVALID):
+                return attempt
+            touched = self._touch(actor, next(iter(self.plan.change)))
+            return touched if touched.effect else attempt
+        columns = self.blind.updatable(self.plan, actor)
+        return self._touch(actor, columns[0]) if columns else no_privilege("update the row")
+
+    def _try_all_columns(self, actor: Actor) -> list[Attempt]:
+        """Try as one who may change no column at all: a grant on one is a grant."""
+        change = {**self.plan.change, **self.plan.fixed}
+        attempts = []
+        if self.plan.change and not self.plan.parent:
+            attempts.append(self._renewed(self._try_update(actor, self.plan.change)))
+        attempts += [
+            self._try_blind(actor, f"update {name}", self._change({name: values}))
+            for name, values in change.items()
+        ]
+        for name in self.blind.updatable(self.plan, actor):
+            if name not in change:
+                attempts.append(self._touch(actor, name))
+        return _shortened(attempts) or [no_privilege("update the owner's row")]
+
+    def _try_untried(self) -> list[Attempt]:
+        """Look whether the owner may write columns of which no other value is known."""
+        attempts = []
+        for name in set(self.blind.updatable(self.plan, self.actors.owner)) & set(
+            self.plan.untried
+        ):
+            attempt = self._touch(self.actors.owner, name)
+            if attempt.effect:
+                words = (
+                    f"{name} may be written, and no other value could be made up: say whether it "
+                    f"may change in update_columns, or revoke update on it"
+                )
+                reply = Reply(outcome=Outcome.FAILED, message=words)
+                attempt = Attempt(tried=attempt.tried, reply=reply)
+            attempts.append(attempt)
+        return attempts
+
+    def _touch(self, actor: Actor, name: str) -> Attempt:
+        row = self._base()
+        reply = self.blind.update(self.plan, actor, row, {name: row[name]})
+        return blind_attempt(f"set {name} to what it is {BLIND}", reply)
+
     def _insert(self) -> None:
-        attempts: dict[str, Attempt] = {}
+        attempts: dict[str, list[Attempt]] = {}
         for actor in self._everybody():
             # Where a user can have one row only, the one that is there would stand in the way.
             self._clear()
             row = self._new_row()
             self.database.remember(self.plan, str(row[self.plan.mark]))
-            whose = "a row of their own" if actor is self.actors.owner else "a row of the owner's"
-            attempts[actor.name] = self._try(
-                f"insert {whose if self.plan.intent.owner else 'a row'}",
-                self._table(actor).insert(row, returning=minimal()),
-            )
-        proven = any(each.effect for each in attempts.values())
+            attempts[actor.name] = [self._try_insert(actor, row)]
+            owner = self.plan.relation.column(self.plan.intent.owner or "")
+            if owner and not owner.not_null and self._expected("insert", actor) == DENY:
+                self._clear()
+                nobodys = {**self._new_row(), owner.name: None}
+                reply = self.blind.insert(self.plan, actor, nobodys)
+                attempts[actor.name].append(
+                    blind_attempt("insert a row of nobody's (in SQL, undone)", reply)
+                )
+        proven = any(each[0].effect for each in attempts.values())
         for actor in self._everybody():
             expected = self._expected("insert", actor)
-            self._add("insert", actor, expected, [attempts[actor.name]], proven=proven)
+            self._add("insert", actor, expected, attempts[actor.name], proven=proven)
+
+    def _try_insert(self, actor: Actor, row: Row) -> Attempt:
+        """Insert a row, and see where it went: a trigger may have made it somebody else's."""
+        owner = self.plan.intent.owner
+        whose = "a row of their own" if actor is self.actors.owner else "a row of the owner's"
+        tried = f"insert {whose if owner else 'a row'}"
+        # Nothing is sent of which nothing could be found again.
+        lost = self.blind.loses(self.plan, actor, row)
+        if lost is not None:
+            effect = "a trigger gave it another owner" if lost.rows > 0 else ""
+            return Attempt(tried=f"{tried} {UNDONE}", reply=lost, effect=effect)
+        before = self._look()
+        attempt = self._try(tried, self._table(actor).insert(row, returning=minimal()))
+        new = [self._look()[key] for key in self._look().keys() - before.keys()]
+        if (
+            owner
+            and actor is self.actors.other
+            and self.plan.intent.rules["authenticated"].words["insert"] == "own"
+            and new
+            and all(str(each[owner]) == actor.user_id for each in new)
+        ):
+            return replace(attempt, effect="", tried=f"{tried}: a trigger made it their own")
+        return attempt
 
     def _delete(self) -> None:
         attempts: dict[str, list[Attempt]] = {}
@@ -160,13 +260,13 @@ class TableProbe:
             attempts[actor.name] = [
                 self._try(
                     "delete the owner's row by its key",
-                    self._table(actor).delete(returning=minimal()).match(key),
+                    matching(self._table(actor).delete(returning=minimal()), key),
                 )
             ]
             if actor.role != "service_role" and self._expected("delete", actor) == DENY:
                 # The row may be gone, which is a leak already.
-                reply = self.database.blind_delete(self.plan, actor, self._base())
-                attempts[actor.name].append(_blind("delete it", reply))
+                reply = self.blind.delete(self.plan, actor, self._base())
+                attempts[actor.name].append(blind_attempt(f"delete it {BLIND}", reply))
         proven = any(each[0].effect for each in attempts.values())
         for actor in self._everybody():
             expected = self._expected("delete", actor)
@@ -178,28 +278,27 @@ class TableProbe:
         tried = f"update {', '.join(columns)} of the owner's row"
         return self._try_write(actor, tried, self._change(columns))
 
-    def _try_write(self, actor: Actor, tried: str, change: Row) -> Attempt:
+    def _try_write(
+        self, actor: Actor, tried: str, change: Row, *, changes: bool = False
+    ) -> Attempt:
         key = _filter(self._base(), self.plan.key)
-        request = self._table(actor).update(change, returning=minimal()).match(key)
-        return self._try(tried, request)
+        request = matching(self._table(actor).update(change, returning=minimal()), key)
+        return self._try(tried, request, only=tuple(change) if changes else ())
 
-    def _try_blind(self, actor: Actor, tried: str, change: Row) -> Attempt:
-        return _blind(tried, self.database.blind_update(self.plan, actor, self._base(), change))
+    def _try_blind(
+        self, actor: Actor, tried: str, change: Row, *, changes: bool = False
+    ) -> Attempt:
+        row = self._base()
+        reply = self.blind.update(self.plan, actor, row, change, changes=changes)
+        return blind_attempt(f"{tried} {BLIND}", reply)
 
-    def _try_blind_updates(self, actor: Actor, columns: Mapping[str, ColumnValues]) -> Attempt:
-        """Try each column by itself: one without a grant would hide the others."""
-        for name, values in columns.items():
-            change = self._change({name: values})
-            attempt = self._try_blind(actor, f"update {name}", change)
-            if attempt.effect or attempt.reply.outcome not in (Outcome.DONE, Outcome.REFUSED):
-                return attempt
-        return replace(attempt, tried=f"update each of {', '.join(columns)} {BLIND}")
-
-    def _try(self, tried: str, request: Any) -> Attempt:
+    def _try(self, tried: str, request: Any, *, only: tuple[str, ...] = ()) -> Attempt:
         before = self._look()
-        reply = send(request)
+        # Cut off on its way it would have its effect after the cleaning up.
+        with deferred():
+            reply = send(request, self.plan.name)
         self._now = None
-        return Attempt(tried=tried, reply=reply, effect=difference(before, self._look()))
+        return Attempt(tried=tried, reply=reply, effect=difference(before, self._look(), only))
 
     # --- rows ------------------------------------------------------------------------------------
 
@@ -219,7 +318,21 @@ class TableProbe:
         self._now = {}
 
     def _new_row(self) -> Row:
-        return self.plan.new_row(self.actors.owner.user_id, self.parents)
+        partition = self.plan.relation.partition
+        for _ in range(_TRIES):
+            row = self.plan.new_row(self.actors.owner.user_id, self.parents)
+            for name in partition.columns if partition else ():
+                source = self.plan.insert[name]
+                if isinstance(source, ColumnValues):
+                    row[name] = secrets.choice(source.values)
+            if self.database.fits(self.plan, row):
+                return row
+        raise RlsError(
+            f"a row of {self.plan.name} cannot be made: no row was found that fits its bounds",
+            state="no row and no user is left behind",
+            next_step="give the columns of the partition key values in supabase/rls.toml, section "
+            f"[{self.plan.intent.section}.row]",
+        )
 
     def _base(self) -> Row:
         """Give the owner's row as it is now; make one where there is none (any more)."""
@@ -240,11 +353,8 @@ class TableProbe:
     def make_base(self) -> None:
         """Make the owner's row, unless a trigger did, for the tables that refer to this one."""
         self.database.remember(self.plan, *(self.actors.user_ids if self.plan.intent.owner else ()))
-        self._base()
-
-    def _in_view(self) -> Row:
-        owner = self.plan.intent.owner
-        return {owner: self.actors.owner.user_id} if owner else {}
+        if not self.plan.parent:
+            self._base()
 
     def _change(self, columns: Mapping[str, Any]) -> Row:
         now = self._base()
@@ -270,6 +380,9 @@ class TableProbe:
         relation = self.plan.relation
         return actor.client.schema(relation.schema).table(relation.name)
 
+    def _sorted(self) -> list[RlsCheck]:
+        return sorted(self._checks, key=lambda each: _ORDER[each.operation])
+
     def _add(
         self,
         operation: Operation,
@@ -278,6 +391,14 @@ class TableProbe:
         attempts: list[Attempt],
         **judging: Any,
     ) -> None:
+        # Where nobody is meant to, or into a partition nobody has to, there is no control: then a
+        # plain no is proof, and so is a blind write that passed the row over.
+        nobody = bool(self.plan.parent) or not any(
+            self._expected(operation, each) == ALLOW for each in self._everybody()
+        )
+        plain = (Outcome.REFUSED, Outcome.DONE)
+        if nobody and operation != "select" and all(a.reply.outcome in plain for a in attempts):
+            judging["proven"] = True
         verdict, seen = judge(expected, attempts, **judging)
         self._checks.append(
             RlsCheck(
@@ -292,14 +413,32 @@ class TableProbe:
         )
 
 
-def _blind(tried: str, reply: Reply) -> Attempt:
+def blind_attempt(tried: str, reply: Reply) -> Attempt:
+    """Give the attempt for a write that was undone: a row that it hit is an effect."""
     hit = reply.outcome is Outcome.DONE and reply.rows > 0
     return Attempt(
-        tried=f"{tried} {BLIND}",
-        reply=reply,
-        effect="the database would have done it" if hit else "",
+        tried=tried, reply=reply, effect="the database would have done it" if hit else ""
     )
 
 
+def no_privilege(tried: str) -> Attempt:
+    """Give the attempt at an update for which no column is granted."""
+    reply = Reply(outcome=Outcome.REFUSED, message="no column may be updated")
+    return Attempt(tried=tried, reply=reply)
+
+
+def _shortened(attempts: list[Attempt]) -> list[Attempt]:
+    """Leave out tries that were answered as one before them, but for what was tried."""
+    kept: dict[Reply, Attempt] = {}
+    for each in attempts:
+        first = kept.get(each.reply)
+        if first is None or each.effect:
+            kept[each.reply] = each
+        elif not first.effect:
+            kept[each.reply] = replace(first, tried=f"{first.tried}, {each.tried}")
+    return list(kept.values())
+
+
 def _filter(row: Row, columns: tuple[str, ...]) -> dict[str, Any]:
-    return {each: row[each] for each in columns if each in row}
+    """Give the values of all the columns: with one left out a filter would pick more rows."""
+    return {each: row[each] for each in columns}

@@ -1,11 +1,4 @@
-"""What takes a database connection: the rows made, what became of them, and blind writes.
-
-A request that names its row by a filter needs the SELECT policy as well, so an UPDATE or DELETE
-policy that lets everybody write hides behind a good SELECT policy; a request without a filter does
-not, and would hit every row. ``where current of`` a cursor that somebody else opened is such a
-write without a filter, on one row: https://www.postgresql.org/docs/17/ddl-rowsecurity.html and
-https://www.postgresql.org/docs/17/sql-update.html.
-"""
+"""What takes a database connection: the rows made, and what became of them."""
 
 from __future__ import annotations
 
@@ -13,15 +6,14 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from riptide.errors import RlsError
-from riptide.rls.verdict import Outcome, Reply, outcome_of
+from riptide.rls.interrupts import deferred
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from psycopg import Connection
-    from psycopg.sql import Composable, Composed
+    from psycopg.sql import Composable
 
-    from riptide.rls.actors import Actor
     from riptide.rls.plan import TablePlan
 
 Row = dict[str, Any]
@@ -57,27 +49,48 @@ class Database:
         columns = sql.SQL(", ").join(sql.Identifier(each) for each in row)
         query = sql.SQL(
             "insert into {table} as t ({columns}) "
-            "select {columns} from json_populate_record(null::{table}, %s::json) "
+            "select {columns} from json_populate_record(null::{table}, {row}::json) "
             "returning to_jsonb(t)"
-        ).format(table=_table(plan), columns=columns)
+        ).format(table=table_of(plan), columns=columns, row=sql.Literal(json.dumps(row)))
         try:
-            found = self.connection.execute(query, (json.dumps(row),)).fetchone()
+            # Cut off on its way it could be done after the cleaning up.
+            with deferred(), self.connection.transaction():
+                found = self.connection.execute(query).fetchone()
+                if found is None:
+                    raise _cannot_make(plan, "a trigger or a rule let the insert do nothing")
+                if str(found[0][plan.mark]) != str(row[plan.mark]):
+                    raise _cannot_make(
+                        plan, f"a trigger changed {plan.mark}, by which the row would be found"
+                    )
         except psycopg.Error as error:
-            blame = error.diag.column_name or error.diag.constraint_name or "a value"
-            raise RlsError(
-                f"a row of {plan.name} cannot be made: {blame}: {error.diag.message_primary}",
-                state="no row and no user is left behind",
-                next_step="give the columns concerned values in supabase/rls.toml, section "
-                f"[{plan.intent.section}.row]",
-            ) from error
-        return dict(found[0]) if found else {}
+            blame = error.diag.column_name or error.diag.constraint_name
+            words = error.diag.message_primary or str(error)
+            raise _cannot_make(plan, f"{blame}: {words}" if blame else words) from error
+        return dict(found[0])
+
+    def fits(self, plan: TablePlan, row: Mapping[str, Any]) -> bool:
+        """Whether a row is within the bounds of the partition that the plan is about."""
+        from psycopg import sql
+
+        partition = plan.relation.partition
+        if partition is None or not partition.expression:
+            return True
+        found = self.connection.execute(
+            sql.SQL("select {bounds} from json_populate_record(null::{table}, {row}::json)").format(
+                bounds=sql.SQL(partition.expression),
+                table=table_of(plan),
+                row=sql.Literal(json.dumps(row)),
+            )
+        ).fetchone()
+        return found == (True,)
 
     def rows(self, plan: TablePlan) -> Snapshot:
         """Give this run's rows of a table as the service role sees them, by their key."""
         from psycopg import sql
 
-        query = sql.SQL("select to_jsonb(t) from {table} as t where {mark}::text = any(%s)").format(
-            table=_table(plan), mark=sql.Identifier(plan.mark)
+        marks = self._marks.get(plan.name, ())
+        query = sql.SQL("select to_jsonb(t) from {table} as t where {found}").format(
+            table=table_of(plan), found=_one_of(plan.mark, marks)
         )
         with self.connection.transaction():
             # Where a grant to the service role is what is missing, look as the tables' owner.
@@ -85,98 +98,63 @@ class Database:
                 sql.SQL(
                     "select set_config('role', 'service_role', true) "
                     "where has_table_privilege('service_role', {}, 'select')"
-                ).format(sql.Literal(_table(plan).as_string(self.connection)))
+                ).format(sql.Literal(table_of(plan).as_string(self.connection)))
             )
-            found = self.connection.execute(query, (sorted(self._marks.get(plan.name, ())),))
-            rows = [dict(each[0]) for each in found]
+            rows = [dict(each[0]) for each in self.connection.execute(query)]
+            # Within another transaction it would stay.
+            self.connection.execute("select set_config('role', 'none', true)")
         return {json.dumps([row.get(each) for each in plan.key]): row for row in rows}
 
     def clear(self, plan: TablePlan) -> None:
-        """Delete this run's rows of a table."""
-        from psycopg import sql
-
-        self.connection.execute(
-            sql.SQL("delete from {table} where {mark}::text = any(%s)").format(
-                table=_table(plan), mark=sql.Identifier(plan.mark)
-            ),
-            (sorted(self._marks.get(plan.name, ())),),
-        )
-
-    def blind_update(self, plan: TablePlan, actor: Actor, row: Row, change: Row) -> Reply:
-        """Try ``update … set …`` without a filter on one row; it is undone."""
-        from psycopg import sql
-
-        assignments = sql.SQL(", ").join(
-            sql.SQL(
-                "{column} = (json_populate_record(null::{table}, {value}::json)).{column}"
-            ).format(
-                column=sql.Identifier(name),
-                table=_table(plan),
-                value=sql.Literal(json.dumps({name: value})),
-            )
-            for name, value in change.items()
-        )
-        return self._blind(
-            plan,
-            actor,
-            row,
-            sql.SQL("update {table} set {assignments} where current of riptide_row").format(
-                table=_table(plan), assignments=assignments
-            ),
-        )
-
-    def blind_delete(self, plan: TablePlan, actor: Actor, row: Row) -> Reply:
-        """Try ``delete`` without a filter on one row; it is undone."""
-        from psycopg import sql
-
-        return self._blind(
-            plan,
-            actor,
-            row,
-            sql.SQL("delete from {table} where current of riptide_row").format(table=_table(plan)),
-        )
-
-    def _blind(self, plan: TablePlan, actor: Actor, row: Row, write: Composed) -> Reply:
+        """Delete this run's rows of a table, also where a trigger lets nobody delete any."""
         import psycopg
         from psycopg import sql
 
-        where = sql.SQL(" and ").join(
-            sql.SQL(
-                "{column} = (json_populate_record(null::{table}, {value}::json)).{column}"
-            ).format(
-                column=sql.Identifier(each),
-                table=_table(plan),
-                value=sql.Literal(json.dumps({each: row[each]})),
-            )
-            for each in plan.key
+        found = _one_of(plan.mark, self._marks.get(plan.name, ()))
+        query = sql.SQL("delete from {table} where {found}").format(
+            table=table_of(plan), found=found
         )
-        connection = self.connection
-        with connection.transaction(force_rollback=True):
-            connection.execute(
-                sql.SQL(
-                    "declare riptide_row cursor for select from {table} where {where} for update"
-                ).format(table=_table(plan), where=where)
-            )
-            connection.execute("fetch riptide_row")
-            connection.execute(
-                "select set_config('request.jwt.claims', %s, true), set_config('role', %s, true)",
-                (json.dumps(actor.claims), actor.role),
-            )
-            try:
-                with connection.transaction():
-                    count = connection.execute(write).rowcount
-            except psycopg.Error as error:
-                return Reply(
-                    outcome=outcome_of(error.sqlstate),
-                    message=error.diag.message_primary or str(error),
-                )
-        return Reply(outcome=Outcome.DONE, rows=count)
+        left = sql.SQL("select from {} where {}").format(table_of(plan), found)
+        refusal: psycopg.Error | None = None
+        try:
+            self.connection.execute(query)
+            if not self.connection.execute(left).rowcount:
+                return
+        except psycopg.OperationalError:
+            raise
+        except psycopg.Error as error:
+            refusal = error
+        triggers = self.connection.execute(
+            sql.SQL(
+                "select tgname, tgenabled = 'A' from pg_trigger where tgrelid = {}::regclass "
+                "and not tgisinternal and tgparentid = 0 and tgenabled in ('O', 'A')"
+            ).format(sql.Literal(table_of(plan).as_string(self.connection)))
+        ).fetchall()
+        if refusal and not triggers:
+            raise refusal
+        # Off for this transaction only: nobody else ever sees them off.
+        with self.connection.transaction():
+            for how, chosen in (("disable", triggers), ("enable", triggers)):
+                for name, always in chosen:
+                    word = "enable always" if how == "enable" and always else how
+                    self.connection.execute(
+                        sql.SQL("alter table {} {} trigger {}").format(
+                            table_of(plan), sql.SQL(word), sql.Identifier(name)
+                        )
+                    )
+                if how == "disable":
+                    self.connection.execute(query)
 
 
-def difference(before: Snapshot, after: Snapshot) -> str:
+def difference(before: Snapshot, after: Snapshot, only: Collection[str] = ()) -> str:
     """Say what changed between two looks at the same rows; empty for nothing.
 
     Names columns and counts rows, never values.
+
+    Args:
+        before: The first look.
+        after: The second.
+        only: The columns whose change counts; none for every one.
     """
     words = []
     added = after.keys() - before.keys()
@@ -190,7 +168,7 @@ def difference(before: Snapshot, after: Snapshot) -> str:
             column
             for key in before.keys() & after.keys()
             for column in before[key]
-            if before[key][column] != after[key].get(column)
+            if before[key][column] != after[key].get(column) and (not only or column in only)
         }
     )
     if columns:
@@ -202,7 +180,26 @@ def _rows(count: int) -> str:
     return f"{count} row{'' if count == 1 else 's'}"
 
 
-def _table(plan: TablePlan) -> Composable:
+def _cannot_make(plan: TablePlan, why: str) -> RlsError:
+    return RlsError(
+        f"a row of {plan.name} cannot be made: {why}",
+        state="no row and no user is left behind",
+        next_step="give the columns concerned values in supabase/rls.toml, section "
+        f"[{plan.intent.section}.row]",
+    )
+
+
+def _one_of(column: str, values: Collection[str]) -> Composable:
+    from psycopg import sql
+
+    # No parameters: a % in a name would be taken for a placeholder.
+    return sql.SQL("{}::text = any({}::text[])").format(
+        sql.Identifier(column), sql.Literal(sorted(values))
+    )
+
+
+def table_of(plan: TablePlan) -> Composable:
+    """Give the relation's whole name, quoted."""
     from psycopg import sql
 
     return sql.Identifier(plan.relation.schema, plan.relation.name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from riptide.errors import ConfigError, RlsError, RlsViolationError
@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from psycopg import Connection
 
     from riptide.rls.actors import Endpoint
-    from riptide.rls.plan import Plan
-    from riptide.settings import Settings
+    from riptide.rls.catalog import Relation
+    from riptide.rls.plan import Plan, TablePlan
+    from riptide.settings import Settings, Target
 
 
 def verify_rls(
@@ -61,6 +62,7 @@ def verify_rls(
     endpoint = _endpoint(settings, allow_remote=allow_remote)
     target = Target(kind=settings.target.kind, url=endpoint.db_url)
     with connect(target) as connection, _database_errors(endpoint):
+        _check_schemas(connection, settings)
         plan = make_plan(connection, intent, read_catalog(connection, settings.config.schemas))
         checks: list[RlsCheck] = []
         if plan.tables:
@@ -71,9 +73,8 @@ def verify_rls(
                     checks = _probe(plan, actors, database, tell)
                 finally:
                     with ignored():
-                        _settle(connection)
-                        _clear(plan, database)
-    checks += [_undeclared(each.schema, each.name) for each in plan.undeclared]
+                        _clear(plan, database, target)
+    checks += [_undeclared(each) for each in plan.undeclared]
     report = RlsReport(target=endpoint.name, checks=tuple(checks), seconds=time.monotonic() - began)
     if raise_on_violation and not report.ok:
         raise RlsViolationError(report, next_step="inv rls.verify")
@@ -82,9 +83,14 @@ def verify_rls(
 
 def _probe(plan: Plan, actors: Any, database: Any, tell: Callable[[str], None]) -> list[RlsCheck]:
     from riptide.rls.probes_http import TableProbe
+    from riptide.rls.probes_other import PartitionProbe, ViewProbe
+
+    def probe_of(each: TablePlan) -> TableProbe:
+        kind = PartitionProbe if each.parent else TableProbe
+        return (kind if each.relation.is_table else ViewProbe)(each, actors, database, parents)
 
     parents: dict[str, dict[str, Any]] = {}
-    probes = [TableProbe(each, actors, database, parents) for each in plan.tables]
+    probes = [probe_of(each) for each in plan.tables]
     for each in probes:
         if each.plan.relation.is_table:
             each.make_base()
@@ -96,34 +102,64 @@ def _probe(plan: Plan, actors: Any, database: Any, tell: Callable[[str], None]) 
     return [check for each in probes for check in checks[each.plan.name]]
 
 
-def _settle(connection: Connection[Any]) -> None:
-    """Give up a connection on which an interruption has left a query under way.
+def _clear(plan: Plan, database: Any, target: Target) -> None:
+    """Delete the rows, children first.
 
-    Its transaction holds locks that the deletion of the users would wait for.
+    A connection on which an interruption has left a query under way is given up for a new one: its
+    transaction holds locks that the deletion would wait for. Where the database is gone, so are the
+    means to delete anything.
     """
     import psycopg
 
+    from riptide.database import connect
+    from riptide.errors import DatabaseError
+
+    connection = database.connection
     if connection.info.transaction_status is psycopg.pq.TransactionStatus.ACTIVE:
         connection.cancel()
         connection.close()
+    if not connection.closed:
+        _clear_tables(plan, database)
+        return
+    with suppress(DatabaseError), connect(target) as another:
+        database.connection = another
+        _clear_tables(plan, database)
 
 
-def _clear(plan: Plan, database: Any) -> None:
-    """Delete the rows, children first; over a lost connection they go with their users instead."""
-    import psycopg
-
+def _clear_tables(plan: Plan, database: Any) -> None:
     for each in reversed(plan.tables):
-        try:
-            if each.relation.is_table:
-                database.clear(each)
-        except psycopg.Error:
-            if not database.connection.closed:
-                raise
+        if each.relation.is_table:
+            database.clear(each)
 
 
-def _undeclared(schema: str, name: str) -> RlsCheck:
-    full = f"{schema}.{name}"
-    section = name if schema == "public" and name.isidentifier() else f'"{full}"'
+def _check_schemas(connection: Connection[Any], settings: Settings) -> None:
+    """Refuse an exposed schema that does not exist: what is meant by it would go unverified."""
+    from riptide.rls.catalog import missing_schemas
+    from riptide.rls.intent import nearest
+
+    # `supabase init` names graphql_public, which comes with an extension.
+    missing = [
+        each
+        for each in missing_schemas(connection, settings.config.schemas)
+        if each != "graphql_public"
+    ]
+    if missing:
+        known = [row[0] for row in connection.execute("select nspname from pg_namespace")]
+        raise ConfigError(
+            f"supabase/config.toml: [api] schemas names a schema that does not exist: {missing[0]}"
+            + nearest(missing[0], known),
+            state="nothing was tried",
+            next_step="mend the name, or make the schema in a migration (`inv migrate.status` "
+            "shows those that are pending)",
+        )
+
+
+def _undeclared(relation: Relation) -> RlsCheck:
+    full, name = relation.full_name, relation.name
+    section = name if relation.schema == "public" and name.isidentifier() else f'"{full}"'
+    remedy = f'add [tables.{section}] with owner = "<column>"'
+    if not relation.columns:
+        remedy = "it has no columns: drop it, or revoke all on it from anon, authenticated"
     return RlsCheck(
         table=full,
         operation="*",
@@ -131,7 +167,7 @@ def _undeclared(schema: str, name: str) -> RlsCheck:
         expected="declared",
         verdict=Verdict.UNDECLARED,
         tried="nothing: supabase/rls.toml does not say who may do what with it",
-        seen=f'the API exposes it; add [tables.{section}] with owner = "<column>"',
+        seen=f"the API exposes it; {remedy}",
     )
 
 
