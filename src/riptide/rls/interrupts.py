@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM while something exists that has to be removed."""
+"""Ctrl-C, SIGTERM and SIGHUP while something exists that has to be removed."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_NAMES = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
+_SIGNALS = [getattr(signal, each) for each in _NAMES if hasattr(signal, each)]
 
 
 @contextmanager
 def as_exceptions() -> Iterator[None]:
     """Let the first signal raise, so that ``finally`` runs, and ignore those that follow.
 
-    SIGINT raises `KeyboardInterrupt`, SIGTERM `SystemExit` with 143. Signals reach the main thread
-    only (https://docs.python.org/3/library/signal.html#signals-and-threads): elsewhere nothing is
+    SIGINT raises `KeyboardInterrupt`, the others `SystemExit` with 128 and their number. Signals
+    reach the main thread only (https://docs.python.org/3/library/signal.html#signals-and-threads): elsewhere nothing is
     done.
     """
 
@@ -35,14 +36,14 @@ def as_exceptions() -> Iterator[None]:
 
 @contextmanager
 def ignored() -> Iterator[None]:
-    """Hold off both signals while something is removed, which takes a moment only."""
+    """Hold off these signals while something is removed, which takes a moment only."""
     with _handled_by(signal.SIG_IGN):
         yield
 
 
 @contextmanager
 def deferred() -> Iterator[None]:
-    """Hold both signals back until a short step is over, then let them have their effect.
+    """Hold these signals back until a short step is over, then let them have their effect.
 
     For a request that makes something: cut off on its way, it would make it after the cleaning up.
     """
@@ -60,7 +61,11 @@ def _handled_by(handler: Callable[[int, object], None] | signal.Handlers) -> Ite
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {each: signal.signal(each, handler) for each in _SIGNALS}
+    before = {
+        each: signal.signal(each, handler)
+        for each in _SIGNALS
+        if signal.getsignal(each) != signal.SIG_IGN  # nohup's, or one that came before
+    }
     try:
         yield
     finally:
