@@ -19,8 +19,8 @@ def as_exceptions() -> Iterator[None]:
     """Let the first signal raise, so that ``finally`` runs, and ignore those that follow.
 
     SIGINT raises `KeyboardInterrupt`, the others `SystemExit` with 128 and their number. Signals
-    reach the main thread only (https://docs.python.org/3/library/signal.html#signals-and-threads): elsewhere nothing is
-    done.
+    reach the main thread only: elsewhere nothing is done
+    (https://docs.python.org/3/library/signal.html#signals-and-threads).
     """
 
     def end(number: int, _frame: object) -> None:
