@@ -26,7 +26,7 @@ def processes_of(settings: Settings) -> list[psutil.Process]:
     found = []
     for each in psutil.process_iter(["cmdline", "status"]):
         words = each.info["cmdline"] or []
-        ours = any(f"{settings.root}/" in word for word in words)
+        ours = any(f"{settings.root}/" in f"{word}/" for word in words)
         if ours and each.info["status"] != psutil.STATUS_ZOMBIE and each.pid != os.getpid():
             found.append(each)
     return found

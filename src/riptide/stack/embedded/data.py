@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from riptide._access import is_root, make_folder, owner_of, user_name
 from riptide.errors import StackError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from riptide.runner import ServiceUser
@@ -151,23 +152,32 @@ class DataDirectory:
             self._drop("data.tmp")
             raise
 
-    def use_staged(self) -> None:
-        """Make what `stage` made the data directory; the one before it is kept aside."""
-        self._drop("data.old")
-        with suppress(FileNotFoundError):
-            self.path.rename(self._aside)
-        self._staged.rename(self.path)
+    @contextmanager
+    def swapped(self) -> Iterator[None]:
+        """Make what `stage` made the data directory; when what is done with it fails, undo that.
 
-    def take_back(self) -> None:
-        """Undo `use_staged`; the server must be stopped."""
-        if self._aside.is_dir():
+        The one before it is kept aside until `tidy`. No server may run before, nor after a failure.
+
+        Raises:
+            OSError: It cannot be renamed; the one before is in its place.
+        """
+        if self._aside.exists():  # of a reset that was killed: never to be taken for this one's
+            shutil.rmtree(self._aside)
+        try:
             with suppress(FileNotFoundError):
-                self.path.rename(self._staged)
-            self._aside.rename(self.path)
-        self._drop("data.tmp")
+                self.path.rename(self._aside)
+            self._staged.rename(self.path)
+            yield
+        except BaseException:
+            if self._aside.is_dir():
+                with suppress(FileNotFoundError):
+                    self.path.rename(self._staged)
+                self._aside.rename(self.path)
+            self._drop("data.tmp")
+            raise
 
     def tidy(self) -> None:
-        """Delete what `use_staged` kept aside, and what a reset that was killed left behind."""
+        """Delete what `swapped` kept aside, and what a reset that was killed left behind."""
         self._drop("data.tmp")
         self._drop("data.old")
 

@@ -139,13 +139,9 @@ class EmbeddedStack:
                     files.stage(prepared.template)
             state = "the stack is stopped; the data is as it was"
             with told(home, state=state, variable="RIPTIDE_DATA_DIR"):
-                try:
-                    parts.end(immediate=True)
-                    files.use_staged()
+                parts.end(immediate=True)
+                with files.swapped():
                     self._run(replace(prepared, template=None), tell)
-                except BaseException:
-                    files.take_back()
-                    raise
             with told(files.home, state="the stack is empty and runs; some old data may be left"):
                 files.tidy()
                 if parts.cluster.home != files.home:
@@ -211,7 +207,8 @@ class EmbeddedStack:
             state.write()
             if prepared.template is not None:
                 cluster.files.stage(prepared.template)
-                cluster.files.use_staged()
+                with cluster.files.swapped():
+                    pass
             cluster.files.make_home()
             state = replace(state, postgres_pid=cluster.start())
             state.write()
