@@ -15,6 +15,7 @@ from _rls import LEFT_BEHIND, cells, declare, verify
 
 from riptide.errors import ConfigError, RlsError
 from riptide.results import Verdict
+from riptide.rls import verify_rls
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -747,9 +748,11 @@ def interrupted(settings: Settings, query: str) -> None:
 SLEEPING = "select from pg_stat_activity where wait_event = 'PgSleep'"
 
 
-@pytest.mark.parametrize("where", ["api", "sql"])
+@pytest.mark.parametrize(
+    ("session", "role"), [("authenticator", "service_role"), ("postgres", "postgres")]
+)
 def test_an_insert_that_is_interrupted_leaves_no_row(
-    where: str, odd: psycopg.Connection[Any], elsewhere: Settings
+    session: str, role: str, odd: psycopg.Connection[Any], elsewhere: Settings
 ) -> None:
     """Ctrl-C while a row without a user is being inserted leaves neither it nor a user behind."""
     # The insert takes a while, and the signal comes in the middle of it.
@@ -759,7 +762,7 @@ def test_an_insert_that_is_interrupted_leaves_no_row(
             + ";"
             + trigger(
                 "insert",
-                f"if (current_user = 'service_role') = {where == 'api'} then"
+                f"if session_user = '{session}' and current_user = '{role}' then"
                 " perform pg_sleep(1.5); end if; return new;",
             )
         ).encode()
@@ -788,5 +791,27 @@ def test_a_query_that_is_interrupted_leaves_no_row(
     )
     declare(elsewhere, NOBODYS)
     interrupted(elsewhere, f"{SLEEPING} and application_name = 'riptide'")
+    assert odd.execute("select count(*) from public.odd").fetchone() == (0,)
+    assert odd.execute(LEFT_BEHIND).fetchone()[:1] == (0,)  # type: ignore[index]
+
+
+def test_a_lost_connection_leaves_no_row(odd: psycopg.Connection[Any], elsewhere: Settings) -> None:
+    """Where the connection is lost in the middle, another one removes the rows without users."""
+    odd.execute(UNOWNED.encode())
+    declare(elsewhere, NOBODYS)
+    seen: list[Any] = []
+
+    def cut(phrase: str) -> None:
+        if phrase.startswith("verifying"):
+            seen.append(odd.execute("select count(*) from public.odd").fetchone())
+            odd.execute(
+                "select pg_terminate_backend(pid) from pg_stat_activity"
+                " where application_name = 'riptide'"
+            )
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        verify_rls(settings=elsewhere, allow_remote=True, progress=cut)
+    assert seen == [(1,)]
     assert odd.execute("select count(*) from public.odd").fetchone() == (0,)
     assert odd.execute(LEFT_BEHIND).fetchone()[:1] == (0,)  # type: ignore[index]

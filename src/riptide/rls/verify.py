@@ -105,9 +105,9 @@ def _probe(plan: Plan, actors: Any, database: Any, tell: Callable[[str], None]) 
 def _clear(plan: Plan, database: Any, target: Target) -> None:
     """Delete the rows, children first.
 
-    A connection on which an interruption has left a query under way is given up for a new one: its
-    transaction holds locks that the deletion would wait for. Where the database is gone, so are the
-    means to delete anything.
+    A connection on which an interruption has left a query under way is given up for a new one, as
+    one that is lost is: its transaction holds locks that the deletion would wait for. Where the
+    database is gone, so are the means to delete anything.
     """
     import psycopg
 
@@ -119,8 +119,13 @@ def _clear(plan: Plan, database: Any, target: Target) -> None:
         connection.cancel()
         connection.close()
     if not connection.closed:
-        _clear_tables(plan, database)
-        return
+        try:
+            _clear_tables(plan, database)
+        except psycopg.OperationalError:
+            if not connection.closed:
+                raise
+        else:
+            return
     with suppress(DatabaseError), connect(target) as another:
         database.connection = another
         _clear_tables(plan, database)
