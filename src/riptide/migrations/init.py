@@ -24,7 +24,8 @@ _RLS_TOML = """\
 #   delete = "none"         select | insert | update | delete = "own" | "all" | "none"
 #   update_columns = ["name"]
 #
-# A table of the API that stands here with no section is reported as undeclared.
+# A table of the API that has no section here is reported as undeclared. A partition that clients
+# have privileges on stands under its table's section.
 """
 
 
