@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import math
-import uuid
 from dataclasses import dataclass, field, replace
-from datetime import date, time
 from typing import TYPE_CHECKING, Any
 
 from riptide.errors import RlsError
+from riptide.rls.agreement import check_columns
 from riptide.rls.intent import nearest
 from riptide.rls.partitions import inherited, told_by_parent
-from riptide.rls.values import ColumnValues, find_values, fresh
+from riptide.rls.values import ColumnValues, Fixed, find_values
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,33 +20,6 @@ if TYPE_CHECKING:
     from riptide.rls.intent import Intent, TableIntent
 
 USERS = "auth.users"
-
-
-@dataclass(frozen=True)
-class Fixed:
-    """A value from ``[tables.x.row]``; ``{random}`` in a text becomes something new each time."""
-
-    value: Any
-
-    def make(self) -> Any:
-        """Give the value for one row."""
-        return _plain(self.value, fresh()[:12])
-
-
-def _plain(value: Any, random: str) -> Any:
-    """Give a value of TOML as JSON can say it and PostgreSQL reads it: dates, nan, inf as texts."""
-    match value:
-        case str():
-            return value.replace("{random}", random)
-        case dict():
-            return {key: _plain(each, random) for key, each in value.items()}
-        case list():
-            return [_plain(each, random) for each in value]
-        case date() | time():
-            return value.isoformat()
-        case float() if not math.isfinite(value):
-            return str(value)
-    return value
 
 
 @dataclass(frozen=True)
@@ -156,7 +126,7 @@ def make_plan(connection: Connection[Any], intent: Intent, catalog: Mapping[str,
                 + (nearest(each.full_name, catalog) or nearest(each.name, known))
                 + " (a migration that makes it may be pending: `inv migrate.status`)",
             )
-        _check_columns(connection, intent, each, relation)
+        check_columns(connection, intent, each, relation)
         declared[each.full_name] = each
     parts = inherited(catalog, declared)
     tables = [
@@ -180,77 +150,6 @@ def make_plan(connection: Connection[Any], intent: Intent, catalog: Mapping[str,
             and not told_by_parent(each, catalog, declared)
         ),
     )
-
-
-def _check_columns(
-    connection: Connection[Any], intent: Intent, table: TableIntent, relation: Relation
-) -> None:
-    known = [each.name for each in relation.columns]
-    if not known:
-        raise intent.error(
-            table.section,
-            None,
-            f"has no columns, so there is nothing to try; take the section away, and drop "
-            f"{table.full_name} or revoke all on it from anon, authenticated",
-        )
-
-    def check(section: str, key: str, column: str) -> None:
-        if column not in known:
-            raise intent.error(
-                section, key, f"names a column that is not there: {column}{nearest(column, known)}"
-            )
-
-    def accept(section: str, key: str, column: str, value: Any) -> None:
-        problem = _refusal(connection, relation, column, value)
-        if problem:
-            raise intent.error(section, key, problem)
-
-    if table.owner is not None:
-        check(table.section, "owner", table.owner)
-        owner = relation.column(table.owner)
-        if owner is not None and owner.automatic:
-            raise intent.error(
-                table.section,
-                "owner",
-                f"names a column that the database fills by itself: {table.owner}; name the one "
-                "that says whose row it is",
-            )
-        if owner is not None and owner.base != "uuid":
-            accept(table.section, "owner", table.owner, str(uuid.UUID(int=0)))
-    for role, rules in table.rules.items():
-        section = table.section if role == "authenticated" else f"{table.section}.{role}"
-        for column in rules.update_columns or ():
-            check(section, "update_columns", column)
-    for column, value in table.row.items():
-        section = f"{table.section}.row"
-        check(section, column, column)
-        if column == table.owner:
-            raise intent.error(section, column, "is the owner: its value is the user's id")
-        accept(section, column, column, Fixed(value).make())
-
-
-def _refusal(connection: Connection[Any], relation: Relation, column: str, value: Any) -> str:
-    """Say why a column does not take a value; empty where it does."""
-    import psycopg
-    from psycopg import sql
-
-    try:
-        connection.execute(
-            sql.SQL("select (json_populate_record(null::{table}, {row}::json)).{column}").format(
-                table=sql.Identifier(relation.schema, relation.name),
-                row=sql.Literal(json.dumps({column: value})),
-                column=sql.Identifier(column),
-            )
-        )
-    except psycopg.DataError as error:
-        found = relation.column(column)
-        what = found.type if found else "another type"
-        return f"is of type {what}: {error.diag.message_primary}"
-    except psycopg.errors.CheckViolation as error:  # a domain's
-        return f"cannot be that: {error.diag.message_primary}"
-    except psycopg.IntegrityError:  # another column's domain that is never null
-        return ""
-    return ""
 
 
 def _plan_partition(

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import re
 import secrets
 import uuid
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -111,6 +113,33 @@ _LITERAL = re.compile(r"'((?:[^']|'')*)'|(?<![\w.])(-?\d+(?:\.\d+)?)(?![\w.])")
 def fresh() -> str:
     """Give 32 random hexadecimal digits, which a maker turns into a value."""
     return secrets.token_hex(16)
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """A value from ``[tables.x.row]``; ``{random}`` in a text becomes something new each time."""
+
+    value: Any
+
+    def make(self) -> Any:
+        """Give the value for one row."""
+        return _plain(self.value, fresh()[:12])
+
+
+def _plain(value: Any, random: str) -> Any:
+    """Give a value of TOML as JSON can say it and PostgreSQL reads it: dates, nan, inf as texts."""
+    match value:
+        case str():
+            return value.replace("{random}", random)
+        case dict():
+            return {key: _plain(each, random) for key, each in value.items()}
+        case list():
+            return [_plain(each, random) for each in value]
+        case date() | time():
+            return value.isoformat()
+        case float() if not math.isfinite(value):
+            return str(value)
+    return value
 
 
 class ColumnValues:
