@@ -18,7 +18,6 @@ if TYPE_CHECKING:
         PushPlan,
         PushResult,
         ResetResult,
-        RollbackResult,
     )
 
 _STATE_STYLE = {
@@ -125,17 +124,6 @@ def push(result: PushResult) -> None:
         count = plural(len(result.applied), "migration")
         told.append(f"{result.target}: {verb} {count} in {seconds(result.seconds)}")
     show(*told)
-
-
-def rollback(result: RollbackResult) -> None:
-    """Print what was taken back."""
-    verb = "would take back" if result.dry_run else "took back"
-    for name in result.rolled_back:
-        show(f"  {verb} {name}")
-    show(
-        f"{result.target}: {verb} {plural(len(result.rolled_back), 'migration')} "
-        f"in {seconds(result.seconds)}"
-    )
 
 
 def reset(result: ResetResult) -> None:

@@ -21,9 +21,15 @@ from riptide.results.migrations import (
     PushPlan,
     PushResult,
     ResetResult,
-    RollbackResult,
 )
 from riptide.results.rls import RlsCheck, RlsReport, Verdict
+from riptide.results.rollback import (
+    RestoredTable,
+    RestoreResult,
+    RollbackResult,
+    RowLoss,
+    TakenBack,
+)
 from riptide.results.stack import Service, StackStatus
 
 __all__ = [
@@ -38,12 +44,16 @@ __all__ = [
     "PushPlan",
     "PushResult",
     "ResetResult",
+    "RestoreResult",
+    "RestoredTable",
     "Result",
     "RlsCheck",
     "RlsReport",
     "RollbackResult",
+    "RowLoss",
     "Service",
     "StackStatus",
+    "TakenBack",
     "UpResult",
     "Verdict",
 ]

@@ -174,16 +174,6 @@ class PushResult(Result):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RollbackResult(Result):
-    """What a rollback took back (with ``dry_run``: would take back), newest first."""
-
-    target: str
-    rolled_back: tuple[str, ...] = ()
-    dry_run: bool = False
-    seconds: float = 0.0
-
-
-@dataclass(frozen=True, kw_only=True)
 class ResetResult(Result):
     """What a reset replayed on the empty database."""
 

@@ -259,35 +259,69 @@ def reset(
 @task(
     help={
         "steps": "how many migrations to take back, newest first (default 1)",
-        "dry_run": "say what would be taken back, change nothing",
+        "to": "take back all that is newer than this version, which stays; 0 for every one",
+        "dry_run": "say what would go, change nothing",
+        "allow_data_loss": "go on where rows are lost; they are saved first",
         "yes": "do not ask before a database that is not local is changed",
         "target": TARGET_HELP,
+        "lock_wait": "seconds to wait for another push or rollback (default 60)",
+        "lock_timeout": "seconds that a statement waits for a table that others hold (default 5)",
         "json": JSON_HELP,
     }
 )
 def rollback(
     c: Context,
-    steps: str = "1",
+    steps: str = "",
+    to: str = "",
     dry_run: bool = False,
+    allow_data_loss: bool = False,
     yes: bool = False,
     target: str = "",
+    lock_wait: str = "60",
+    lock_timeout: str = "5",
     json: bool = False,
 ) -> None:
-    """Take the last migration back with its twin from supabase/rollbacks."""
+    """Take the last migration back with its twin, unless rows would be lost."""
     from riptide import render
     from riptide.migrations.rollback import rollback_migrations
-    from riptide.render import migrations as show
+    from riptide.render import rollback as show
 
-    number = _steps(steps)
+    if steps and to:
+        raise ConfigError(
+            "--steps and --to cannot both be given: each says how far to go",
+            state="nothing was changed",
+        )
+    number = _steps(steps or "1")
+    waits = _seconds("--lock-wait", lock_wait), _seconds("--lock-timeout", lock_timeout)
     settings = settings_for(target=target)
     dry_run = dry_run or is_dry(c)
     if not settings.target.is_local and not dry_run:
-        confirm(f"Take {number} migration(s) of {settings.target.name} back?", yes=yes)
+        what = f"Take all migrations newer than {to}" if to else f"Take {number} migration(s)"
+        confirm(f"{what} of {settings.target.name} back?", yes=yes)
     with render.progress() as progress:
         result = rollback_migrations(
-            settings=settings, steps=number, dry_run=dry_run, progress=progress
+            settings=settings,
+            steps=number,
+            to=to or None,
+            dry_run=dry_run,
+            allow_data_loss=allow_data_loss,
+            lock_wait=waits[0],
+            lock_timeout=waits[1],
+            progress=progress,
         )
     if json:
         render.as_json(result)
     else:
-        show.rollback(result)
+        show.rollback(result, settings.relative)
+    if result.refused:
+        raise Exit(code=3)
+
+
+def _seconds(flag: str, given: str) -> float:
+    """Read seconds; Invoke's own way to a number ends a wrong one with a traceback."""
+    try:
+        return float(given)
+    except ValueError:
+        raise ConfigError(
+            f"{flag} takes seconds, not {given!r}", state="nothing was changed"
+        ) from None

@@ -1,0 +1,289 @@
+"""What a rollback twin does to tables and rows, seen from inside its own transaction.
+
+Tables and columns are told apart by their numbers in the catalog, not by name: a table that is
+renamed keeps its rows, and one that is dropped and made again under its name does not. Rows come
+from the transaction's own counters
+(https://www.postgresql.org/docs/17/monitoring-stats.html, ``pg_stat_xact_all_tables``); a table
+that has another file afterwards was truncated or rewritten, and only counting tells which.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from riptide.errors import DatabaseError
+from riptide.migrations.snapshot import MANAGED_SCHEMAS
+from riptide.results import RowLoss
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import psycopg
+
+# Large objects are rows, too: of a catalog that is otherwise PostgreSQL's own affair.
+_RELATIONS = """
+select c.oid::bigint, format('%%I.%%I', n.nspname, c.relname), n.nspname, c.relname,
+  c.relkind::text,
+  c.relfilenode::bigint, n.nspname = any(%(managed)s) or n.nspname ~ '^pg_',
+  pg_stat_get_xact_tuples_inserted(c.oid), pg_stat_get_xact_tuples_updated(c.oid),
+  pg_stat_get_xact_tuples_deleted(c.oid)
+from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
+where c.relkind in ('r', 'p', 'S') and c.relpersistence <> 't'
+  and (n.nspname !~ '^pg_' or c.relname = 'pg_largeobject')
+  and n.nspname <> 'information_schema'
+"""
+
+_COLUMNS = """
+select a.attrelid::bigint, a.attnum, a.attname, format_type(a.atttypid, a.atttypmod),
+  a.attgenerated <> ''
+from pg_attribute as a
+join pg_class as c on c.oid = a.attrelid and c.relkind = 'r' and c.relpersistence <> 't'
+join pg_namespace as n on n.oid = c.relnamespace
+where a.attnum > 0 and not a.attisdropped
+  and n.nspname <> all (%(managed)s) and n.nspname !~ '^pg_'
+order by 1, 2
+"""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table."""
+
+    number: int
+    name: str
+    type: str
+    generated: bool
+
+
+@dataclass(frozen=True)
+class Relation:
+    """A table or a sequence, as the transaction sees it now."""
+
+    oid: int
+    full_name: str
+    schema: str
+    name: str
+    kind: str  # r, p (partitioned) or S
+    filenode: int
+    managed: bool
+    inserted: int
+    updated: int
+    deleted: int
+    columns: tuple[Column, ...] = ()
+
+    @property
+    def stored(self) -> tuple[Column, ...]:
+        """Its columns but for the generated ones, which hold nothing of their own."""
+        return tuple(each for each in self.columns if not each.generated)
+
+
+Inventory = dict[int, Relation]
+"""Every table and sequence by its number."""
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """What happened between two inventories; relations are as they were before.
+
+    Attributes:
+        dropped: Tables that are gone.
+        columns: Columns that are gone from tables that stay, by the table's number.
+        deleted: Numbers of tables that stay in which rows were deleted.
+        rewritten: Numbers of tables that stay and have another file: truncated or rewritten.
+        updated: Rows changed, by the table's number.
+        managed: The platform's own tables whose rows were touched.
+        sequences: Sequences that are gone.
+    """
+
+    dropped: dict[int, Relation] = field(default_factory=dict)
+    columns: dict[int, tuple[Column, ...]] = field(default_factory=dict)
+    deleted: frozenset[int] = frozenset()
+    rewritten: frozenset[int] = frozenset()
+    updated: dict[int, int] = field(default_factory=dict)
+    managed: tuple[str, ...] = ()
+    sequences: dict[int, Relation] = field(default_factory=dict)
+
+    @property
+    def shrunk(self) -> frozenset[int]:
+        """Numbers of tables that stay and may have lost rows."""
+        return self.deleted | self.rewritten
+
+    @property
+    def touched(self) -> frozenset[int]:
+        """Numbers of all tables that may lose something."""
+        return self.shrunk | self.dropped.keys() | self.columns.keys()
+
+    def covers(self, other: Footprint) -> bool:
+        """Whether nothing of ``other`` was unforeseen."""
+        return (
+            other.dropped.keys() <= self.dropped.keys()
+            and all(
+                set(each) <= set(self.columns.get(key, ())) for key, each in other.columns.items()
+            )
+            and other.shrunk <= self.shrunk
+            and other.sequences.keys() <= self.sequences.keys()
+        )
+
+    def with_(self, other: Footprint) -> Footprint:
+        """Give one that foresees both."""
+        columns = dict(self.columns)
+        for key, each in other.columns.items():
+            columns[key] = tuple(dict.fromkeys((*columns.get(key, ()), *each)))
+        return replace(
+            self,
+            dropped={**self.dropped, **other.dropped},
+            columns=columns,
+            deleted=self.deleted | other.deleted,
+            rewritten=self.rewritten | other.rewritten,
+            sequences={**self.sequences, **other.sequences},
+        )
+
+
+def take_inventory(connection: psycopg.Connection) -> Inventory:
+    """Read every table and sequence; the search path has to be empty.
+
+    Raises:
+        DatabaseError: The server does not count rows (``track_counts``).
+    """
+    if connection.execute("select current_setting('track_counts')").fetchone() != ("on",):
+        raise DatabaseError(
+            "the server does not count rows: track_counts is off",
+            detail="  Without it nobody can tell whether a rollback deletes rows.",
+            state="nothing was changed",
+            next_step="alter system set track_counts = on, as its superuser",
+        )
+    given = {"managed": list(MANAGED_SCHEMAS)}
+    columns: dict[int, list[Column]] = {}
+    for oid, *rest in connection.execute(_COLUMNS, given).fetchall():
+        columns.setdefault(oid, []).append(Column(*rest))
+    return {
+        row[0]: Relation(*(*row, tuple(columns.get(row[0], ()))))
+        for row in connection.execute(_RELATIONS, given).fetchall()
+    }
+
+
+def between(before: Inventory, after: Inventory) -> Footprint:
+    """Give what happened between two inventories of one transaction."""
+    gone = {key: each for key, each in before.items() if key not in after and not each.managed}
+    columns: dict[int, tuple[Column, ...]] = {}
+    deleted, rewritten, managed = set(), set(), []
+    updated: dict[int, int] = {}
+    for key, old in before.items():
+        new = after.get(key)
+        if old.kind == "S":
+            continue
+        if old.managed:
+            if new is None or _moved(old, new) or old.filenode != new.filenode:
+                managed.append(old.full_name)
+            continue
+        if new is None:
+            continue
+        still = {each.number for each in new.columns}
+        lost = tuple(each for each in old.stored if each.number not in still)
+        if lost:
+            columns[key] = lost
+        if new.deleted > old.deleted:
+            deleted.add(key)
+        if new.filenode != old.filenode:
+            rewritten.add(key)
+        if new.updated > old.updated:
+            updated[key] = new.updated - old.updated
+    return Footprint(
+        dropped={key: each for key, each in gone.items() if each.kind == "r"},
+        columns=columns,
+        deleted=frozenset(deleted),
+        rewritten=frozenset(rewritten),
+        updated=updated,
+        managed=tuple(managed),
+        sequences={key: each for key, each in gone.items() if each.kind == "S"},
+    )
+
+
+def _moved(old: Relation, new: Relation) -> bool:
+    """Whether a row was written between two looks."""
+    return (old.inserted, old.updated, old.deleted) != (new.inserted, new.updated, new.deleted)
+
+
+def count_rows(
+    connection: psycopg.Connection, inventory: Inventory, which: Iterable[int]
+) -> dict[int, int]:
+    """Count the rows of tables, those of their own only where others inherit from them."""
+    counted: dict[int, int] = {}
+    for key in which:
+        relation = inventory.get(key)
+        if relation is not None and relation.kind == "r":
+            query = f"select count(*) from only {relation.full_name}"
+            row = connection.execute(query.encode()).fetchone()
+            counted[key] = row[0] if row else 0
+    return counted
+
+
+def count_values(
+    connection: psycopg.Connection, inventory: Inventory, footprint: Footprint
+) -> dict[int, int]:
+    """Count the rows that have a value in one of the columns that go, by table."""
+    counted: dict[int, int] = {}
+    for key, columns in footprint.columns.items():
+        relation = inventory.get(key)
+        if relation is not None:
+            # Not `row is not null`: that is about every field of a composite value.
+            some = " or ".join(f"num_nonnulls({quoted(each.name)}) > 0" for each in columns)
+            query = f"select count(*) from only {relation.full_name} where {some}"
+            row = connection.execute(query.encode()).fetchone()
+            counted[key] = row[0] if row else 0
+    return counted
+
+
+def quoted(name: str) -> str:
+    """Quote an identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def rows_gone(
+    before: Inventory,
+    after: Inventory,
+    footprint: Footprint,
+    rows_before: dict[int, int],
+    rows_after: dict[int, int],
+) -> dict[int, int]:
+    """Give how many rows were deleted or truncated, by table that stays."""
+    gone: dict[int, int] = {}
+    for key in footprint.shrunk:
+        old, new = before[key], after[key]
+        number = new.deleted - old.deleted
+        if key in footprint.rewritten and key in rows_before:
+            made = new.inserted - old.inserted
+            number = max(number, rows_before[key] + made - rows_after[key])
+        if number > 0:
+            gone[key] = number
+    return gone
+
+
+def losses(
+    before: Inventory,
+    footprint: Footprint,
+    rows: dict[int, int],
+    values: dict[int, int],
+    gone: dict[int, int],
+) -> tuple[RowLoss, ...]:
+    """Give what is lost, sorted by table; tables that lose nothing are left out."""
+    found = [
+        RowLoss(table=each.full_name, kind="table", rows=rows.get(key, 0))
+        for key, each in footprint.dropped.items()
+    ]
+    found += [
+        RowLoss(
+            table=before[key].full_name,
+            kind="columns",
+            rows=values.get(key, 0),
+            columns=tuple(each.name for each in columns),
+        )
+        for key, columns in footprint.columns.items()
+        if key in before
+    ]
+    found += [
+        RowLoss(table=before[key].full_name, kind="rows", rows=number)
+        for key, number in gone.items()
+    ]
+    return tuple(sorted((each for each in found if each.rows), key=lambda each: each.table))

@@ -1,0 +1,294 @@
+"""The folder that rows are saved in before a rollback takes them away.
+
+``supabase/.temp/rollback/<utc>/`` has one CSV file for each table, as COPY writes it with every
+value quoted, so that null and the empty text differ, and ``manifest.json``. All of it is on the
+disk before the transaction that takes the rows away may commit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from riptide.errors import RiptideError
+from riptide.migrations.footprint import quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    import psycopg
+
+    from riptide.migrations.footprint import Column, Relation
+    from riptide.settings import Settings
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+
+_KEY = """
+select array_agg(a.attname::text order by k.position)
+from pg_index as x
+cross join unnest(x.indkey) with ordinality as k(attnum, position)
+join pg_attribute as a on a.attrelid = x.indrelid and a.attnum = k.attnum
+where x.indrelid = %s and x.indisprimary
+"""
+
+_SEQUENCES = """
+select format('%%I.%%I', n.nspname, c.relname), a.attname
+from pg_depend as d
+join pg_class as c on c.oid = d.objid and c.relkind = 'S'
+join pg_namespace as n on n.oid = c.relnamespace
+join pg_attribute as a on a.attrelid = d.refobjid and a.attnum = d.refobjsubid
+where d.classid = 'pg_class'::regclass and d.refclassid = 'pg_class'::regclass
+  and d.refobjid = %s and d.deptype in ('a', 'i')
+"""
+
+
+def rollback_dir(settings: Settings) -> Path:
+    """Give the folder that has one folder for each rollback that took rows away."""
+    return settings.supabase_dir / ".temp" / "rollback"
+
+
+def identity(connection: psycopg.Connection, settings: Settings) -> dict[str, str]:
+    """Give what a database is known by.
+
+    The system identifier is made by initdb; all embedded stacks are copies of one, so of a local
+    one the project counts, too. A role that may not ask for it gets the rest.
+    """
+    import psycopg
+
+    found = {"database": connection.info.dbname}
+    with suppress(psycopg.Error), connection.transaction():
+        row = connection.execute("select system_identifier::text from pg_control_system()")
+        found["system"] = str((row.fetchone() or ("",))[0])
+    if settings.target.is_local:
+        found["project"] = settings.config.project_id
+    return found
+
+
+def primary_key(connection: psycopg.Connection, oid: int) -> list[str]:
+    """Give the names of a table's primary key; none where it has none."""
+    row = connection.execute(_KEY, [oid]).fetchone()
+    return list(row[0]) if row and row[0] else []
+
+
+class SavedRows:
+    """Saves rows, streamed, into a folder that is made when the first come.
+
+    Attributes:
+        folder: The folder; ``None`` while nothing was saved.
+    """
+
+    def __init__(self, settings: Settings, identity: dict[str, str]) -> None:
+        self.folder: Path | None = None
+        self._settings = settings
+        self._identity = identity
+        self._tables: list[dict[str, Any]] = []
+        self._sequences: list[dict[str, Any]] = []
+        self._versions: list[str] = []
+        self._number = 0
+
+    def save(
+        self,
+        connection: psycopg.Connection,
+        version: str,
+        kind: str,
+        relation: Relation,
+        columns: Iterable[Column],
+        key: list[str],
+        query: str,
+        *,
+        lost: Iterable[Column] = (),
+    ) -> int:
+        """Save what a query gives, and where it belongs.
+
+        Args:
+            connection: In the transaction that will take the rows away.
+            version: The migration's.
+            kind: ``table``, ``columns`` or ``rows``.
+            relation: The table.
+            columns: The columns that the query gives, in order.
+            key: The primary key's columns.
+            query: A query in the session's present search path.
+            lost: For ``columns``: those of them that go.
+
+        Returns:
+            How many rows.
+
+        Raises:
+            RiptideError: They cannot be written.
+        """
+        columns = tuple(columns)
+        try:
+            folder = self._open()
+            self._number += 1
+            name = f"{self._number:03}_{_plain(relation.full_name)}.{kind}.csv"
+            rows, digest = _copy(connection, query, folder / name)
+        except OSError as error:
+            raise self._unwritable(error) from error
+        self._tables.append(
+            {
+                "version": version,
+                "kind": kind,
+                "schema": relation.schema,
+                "name": relation.name,
+                "columns": [{"name": each.name, "type": each.type} for each in columns],
+                "lost": [each.name for each in lost],
+                "key": key,
+                "rows": rows,
+                "file": name,
+                "sha256": digest,
+            }
+        )
+        if version not in self._versions:
+            self._versions.append(version)
+        for sequence, column in connection.execute(_SEQUENCES, [relation.oid]).fetchall():
+            self.save_sequence(
+                connection, version, sequence, owner=(relation.schema, relation.name, column)
+            )
+        return rows
+
+    def save_sequence(
+        self,
+        connection: psycopg.Connection,
+        version: str,
+        full_name: str,
+        owner: tuple[str, str, str] | None = None,
+    ) -> None:
+        """Note a sequence's value."""
+        if any(each["name"] == full_name for each in self._sequences):
+            return
+        row = connection.execute(f"select last_value, is_called from {full_name}".encode())
+        last, called = row.fetchone() or (1, False)
+        self._sequences.append(
+            {
+                "version": version,
+                "name": full_name,
+                "owner": owner and list(owner),
+                "last_value": last,
+                "is_called": called,
+            }
+        )
+
+    def seal(self) -> None:
+        """Have the manifest on the disk; nothing is done where no rows were saved.
+
+        Raises:
+            RiptideError: It cannot be written.
+        """
+        if self.folder is None or not self._tables:
+            return
+        content = {
+            "format": FORMAT,
+            "target": self._settings.target.name,
+            "identity": self._identity,
+            "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "versions": self._versions,
+            "tables": self._tables,
+            "sequences": self._sequences,
+        }
+        path = self.folder / MANIFEST
+        beside = path.with_suffix(".new")
+        try:
+            with _private(beside) as stream:
+                stream.write((json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
+                stream.flush()
+                _to_disk(stream.fileno())
+            beside.replace(path)
+            for each in (self.folder, self.folder.parent):
+                _folder_to_disk(each)
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def forget(self, version: str) -> None:
+        """Delete what was saved of a migration that was not taken back after all."""
+        if self.folder is None:
+            return
+        for each in [each for each in self._tables if each["version"] == version]:
+            (self.folder / each["file"]).unlink(missing_ok=True)
+            self._tables.remove(each)
+        self._sequences = [each for each in self._sequences if each["version"] != version]
+        self._versions = [each for each in self._versions if each != version]
+        if self._tables:
+            self.seal()
+        else:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            self.folder = None
+
+    def _open(self) -> Path:
+        if self.folder is not None:
+            return self.folder
+        base = rollback_dir(self._settings)
+        base.parent.mkdir(exist_ok=True)
+        base.mkdir(mode=0o700, exist_ok=True)
+        ignore = base / ".gitignore"
+        if not ignore.is_file():  # these are people's rows: never in a commit
+            ignore.write_text("*\n", encoding="ascii")
+        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+        for number in range(1, 1000):
+            folder = base / (stamp if number == 1 else f"{stamp}-{number}")
+            with suppress(FileExistsError):
+                folder.mkdir(mode=0o700)
+                self.folder = folder
+                return folder
+        raise FileExistsError(17, "there are a thousand folders of this second", str(base))
+
+    def _unwritable(self, error: OSError) -> RiptideError:
+        where = self._settings.relative(self.folder or rollback_dir(self._settings))
+        return RiptideError(
+            f"the rows cannot be saved in {where}: {error.strerror}",
+            state="nothing was changed",
+            next_step="make room there, then the same command again",
+        )
+
+
+def _copy(connection: psycopg.Connection, query: str, path: Path) -> tuple[int, str]:
+    """Stream a query's rows into a file; give their number and the file's SHA-256."""
+    digest = hashlib.sha256()
+    command = f"copy ({query}) to stdout (format csv, header, force_quote *)"
+    cursor = connection.cursor()
+    with _private(path) as stream:
+        with cursor.copy(command.encode()) as copy:
+            for block in copy:
+                digest.update(block)
+                stream.write(block)
+        stream.flush()
+        _to_disk(stream.fileno())
+    return cursor.rowcount, digest.hexdigest()
+
+
+def _private(path: Path) -> Any:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    return os.fdopen(descriptor, "wb")
+
+
+def _to_disk(descriptor: int) -> None:
+    os.fsync(descriptor)
+
+
+def _folder_to_disk(folder: Path) -> None:
+    if os.name != "posix":  # Windows has no such call for folders
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _plain(name: str) -> str:
+    """Give a name that every file system takes."""
+    return re.sub(r"[^A-Za-z0-9._-]", "_", name)[:80]
+
+
+def listed(columns: Iterable[Column] | Iterable[str], prefix: str = "") -> str:
+    """Give columns as SQL."""
+    return ", ".join(
+        prefix + quoted(each if isinstance(each, str) else each.name) for each in columns
+    )

@@ -1,0 +1,246 @@
+"""One migration taken back: rehearsed, then done, each time measured from inside.
+
+The rehearsal says what will go. The real run trusts it for one thing only, namely which tables to
+lock and to look at first; what it finds there and afterwards decides.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from riptide.database import HISTORY
+from riptide.errors import DataLossError, MigrationError
+from riptide.migrations import footprint as fp
+from riptide.migrations.rollback_rehearsal import RefusedByDatabase, Rehearsed
+from riptide.migrations.saved_rows import SavedRows, listed, primary_key
+from riptide.migrations.session import for_us
+from riptide.migrations.twin import Twin, place, run_twin
+from riptide.results import RowLoss
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import psycopg
+
+    from riptide.migrations.footprint import Footprint, Inventory, Relation
+
+_ATTEMPTS = 4
+_WHERE = "select c.oid::bigint, format('%%I.%%I', n.nspname, c.relname) from pg_class as c "
+_WHERE += "join pg_namespace as n on n.oid = c.relnamespace where c.oid = any(%s::oid[]) order by 2"
+
+
+class _UnforeseenError(Exception):
+    """Something goes that the rehearsal did not see go: to be undone, and begun again."""
+
+    def __init__(self, footprint: Footprint) -> None:
+        super().__init__()
+        self.footprint = footprint
+
+
+def take_back(
+    connection: psycopg.Connection,
+    rehearsed: Rehearsed,
+    saved: SavedRows,
+    *,
+    allow_data_loss: bool,
+    lock_timeout: float,
+) -> None:
+    """Take one migration back, in one transaction with its history row, its rows saved first.
+
+    Raises:
+        RefusedByDatabase: A statement failed, or the commit did; it is undone whole.
+        DataLossError: Rows would be lost that were not there in the rehearsal; it is undone whole.
+        RiptideError: The rows could not be saved; it is undone whole.
+    """
+    import psycopg
+
+    twin, footprint = rehearsed.twin, rehearsed.footprint
+    for _ in range(_ATTEMPTS):
+        try:
+            with connection.transaction():
+                _once(connection, twin, footprint, saved, lock_timeout, allow=allow_data_loss)
+                saved.seal()
+        except _UnforeseenError as unforeseen:
+            footprint = footprint.with_(unforeseen.footprint)
+            saved.forget(twin.version)
+        except psycopg.Error as error:
+            offset = place(connection, twin, error, lock_timeout)
+            raise RefusedByDatabase(twin, error, offset) from None
+        else:
+            return
+    raise MigrationError(
+        f"what {twin.label} takes with it changes all the time",
+        file=twin.path,
+        state="nothing of this one was changed",
+        next_step="stop what changes the schema, then the same command again",
+    )
+
+
+def _once(
+    connection: psycopg.Connection,
+    twin: Twin,
+    footprint: Footprint,
+    saved: SavedRows,
+    lock_timeout: float,
+    *,
+    allow: bool,
+) -> None:
+    for_us(connection, lock_timeout)
+    names = connection.execute(_WHERE, [list(footprint.touched)]).fetchall()
+    if names:  # from here on nobody can put a row in
+        tables = ", ".join(f"only {name}" for _, name in names)
+        connection.execute(f"lock table {tables} in access exclusive mode".encode())
+    before = fp.take_inventory(connection)
+    rows = fp.count_rows(connection, before, footprint.dropped.keys() | footprint.shrunk)
+    values = fp.count_values(connection, before, footprint)
+    _refuse(twin, fp.losses(before, footprint, rows, values, {}), allow=allow)
+    _save_whole(connection, twin, before, footprint, rows, values, saved)
+    copied = _copy_aside(connection, before, footprint, rows) if allow else {}
+    run_twin(connection, twin, lock_timeout)
+    for_us(connection, lock_timeout)
+    after = fp.take_inventory(connection)
+    happened = fp.between(before, after)
+    if happened.managed:
+        raise managed_refusal(twin.label, happened.managed)
+    if not footprint.covers(happened):
+        raise _UnforeseenError(happened)
+    rows_after = fp.count_rows(connection, after, happened.rewritten)
+    gone = fp.rows_gone(before, after, happened, rows, rows_after)
+    _refuse(twin, fp.losses(before, fp.Footprint(), {}, {}, gone), allow=allow)
+    for key in gone.keys() & copied.keys():
+        _save_gone(connection, twin, before[key], after[key], copied[key], saved)
+    done = connection.execute(f"delete from {HISTORY} where version = %s".encode(), [twin.version])
+    if done.rowcount != 1:
+        raise MigrationError(
+            f"the history row of {twin.label} is gone: somebody else has taken it back",
+            file=twin.path,
+            state="nothing of this one was changed by this call",
+            next_step="inv migrate.status",
+        )
+
+
+def _refuse(twin: Twin, lost: tuple[RowLoss, ...], *, allow: bool) -> None:
+    if lost and not allow:
+        raise DataLossError(
+            f"{twin.label} would take {told(lost)} with it that came in the meantime",
+            file=twin.path,
+            detail="\n".join(lines(lost)),
+        )
+
+
+def managed_refusal(label: str, tables: Iterable[str]) -> DataLossError:
+    """Give the error for a twin that writes rows of the platform's own."""
+    return DataLossError(
+        f"the rollback of {label} changes rows of the platform's own tables",
+        detail="\n".join(f"  {each}" for each in tables),
+        next_step="take that out of the twin; no flag allows it",
+    )
+
+
+def told(lost: Iterable[RowLoss]) -> str:
+    """Give ``3 rows and 2 values``."""
+    counts: Counter[str] = Counter()
+    for each in lost:
+        counts["value" if each.kind == "columns" else "row"] += each.rows
+    parts = [f"{n:,} {noun}{'' if n == 1 else 's'}" for noun, n in counts.items()]
+    return " and ".join(parts)
+
+
+def lines(lost: Iterable[RowLoss]) -> list[str]:
+    """Give a line for each table that loses something."""
+    found = []
+    for each in lost:
+        what = {
+            "table": "in a table that goes",
+            "columns": f"in {', '.join(each.columns)}",
+            "rows": "deleted",
+        }[each.kind]
+        found.append(f"  {each.table}: {told([each])} {what}")
+    return found
+
+
+def _save_whole(
+    connection: psycopg.Connection,
+    twin: Twin,
+    before: Inventory,
+    footprint: Footprint,
+    rows: dict[int, int],
+    values: dict[int, int],
+    saved: SavedRows,
+) -> None:
+    """Save the tables that go, and the columns that go with what tells their rows apart."""
+    for oid in footprint.dropped:
+        if rows.get(oid):
+            relation = before[oid]
+            query = f"select {listed(relation.stored)} from only {relation.full_name}"
+            key = primary_key(connection, oid)
+            saved.save(connection, twin.version, "table", relation, relation.stored, key, query)
+    for oid, lost in footprint.columns.items():
+        if values.get(oid):
+            relation = before[oid]
+            key = primary_key(connection, oid)
+            if set(key) & {each.name for each in lost}:
+                key = []
+            # Without a key rows are told apart by all else that they hold.
+            kept = [each for each in relation.stored if each not in lost and each.name in key]
+            kept = kept or [each for each in relation.stored if each not in lost]
+            query = f"select {listed([*kept, *lost])} from only {relation.full_name}"
+            saved.save(
+                connection, twin.version, "columns", relation, [*kept, *lost], key, query, lost=lost
+            )
+    for oid, sequence in footprint.sequences.items():
+        if oid in before and saved.folder is not None:
+            saved.save_sequence(connection, twin.version, sequence.full_name)
+
+
+def _copy_aside(
+    connection: psycopg.Connection, before: Inventory, footprint: Footprint, rows: dict[int, int]
+) -> dict[int, str]:
+    """Keep the rows of tables that will lose some, to see afterwards which."""
+    kept = {}
+    for oid in sorted(footprint.shrunk):
+        if rows.get(oid):
+            kept[oid] = f"pg_temp.{_aside(oid)}"
+            query = f"select {listed(before[oid].stored)} from only {before[oid].full_name}"
+            connection.execute(
+                f"create temp table {_aside(oid)} on commit drop as {query}".encode()
+            )
+    return kept
+
+
+def _aside(oid: int) -> str:
+    return f"riptide_before_{oid}"
+
+
+def _save_gone(
+    connection: psycopg.Connection,
+    twin: Twin,
+    old: Relation,
+    new: Relation,
+    copied: str,
+    saved: SavedRows,
+) -> None:
+    """Save the rows that a table had and has no more, told apart by its key, else by all values."""
+    key = primary_key(connection, new.oid)
+    names = {each.name for each in old.stored}
+    columns = listed(old.stored, "b.")
+    if key and set(key) <= names:
+        same = " and ".join(f"n.{name} = b.{name}" for name in map(fp.quoted, key))
+        query = (
+            f"select {columns} from {copied} as b "
+            f"where not exists (select from only {new.full_name} as n where {same})"
+        )
+    elif {each.name for each in new.stored} == names:
+        whole = f"row({columns})::text"
+        query = (
+            f"select {columns} from (select b.*, {whole} as riptide_row, "
+            f"row_number() over (partition by {whole}) as riptide_number from {copied} as b) as b "
+            f"left join (select {whole} as riptide_row, count(*) as riptide_count "
+            f"from only {new.full_name} as b group by 1) as n using (riptide_row) "
+            "where riptide_number > coalesce(riptide_count, 0)"
+        )
+        key = []
+    else:
+        query, key = f"select {columns} from {copied} as b", []
+    saved.save(connection, twin.version, "rows", old, old.stored, key, query)
