@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from riptide.migrations.plan import plan_push
     from riptide.migrations.push import apply_migrations
     from riptide.migrations.reset import reset_database
+    from riptide.migrations.restore import restore_rows
     from riptide.migrations.rollback import rollback_migrations
     from riptide.rls import verify_rls
     from riptide.settings import Settings
@@ -66,6 +67,7 @@ __all__ = [
     "open_stack",
     "plan_push",
     "reset_database",
+    "restore_rows",
     "rollback_migrations",
     "verify_rls",
 ]
@@ -81,6 +83,7 @@ _HOMES = {
     "open_stack": "riptide.stack",
     "plan_push": "riptide.migrations.plan",
     "reset_database": "riptide.migrations.reset",
+    "restore_rows": "riptide.migrations.restore",
     "rollback_migrations": "riptide.migrations.rollback",
     "verify_rls": "riptide.rls",
 }

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 WHOLE = "0"
 """What stands for "before the first migration", as in Rails' ``db:migrate VERSION=0``."""
 
+_DAY = 86400  # seconds
+
 _STORED = """
 select version::text, array(select jsonb_array_elements_text(
   case jsonb_typeof(to_jsonb(h) -> 'statements') when 'array' then to_jsonb(h) -> 'statements' end))
@@ -41,12 +43,24 @@ def check_arguments(
     elif to is not None and not _version(to).isdigit():
         problem = f"--to takes a version, or {WHOLE} for all, not {to!r}"
         next_step = "inv migrate.status lists them"
-    elif not (math.isfinite(lock_wait) and lock_wait >= 0):
-        problem = f"--lock-wait takes seconds from 0 on, not {lock_wait:g}"
-    elif not (math.isfinite(lock_timeout) and 0 < lock_timeout <= 86400):
-        problem = f"--lock-timeout takes seconds above 0 and up to 86400, not {lock_timeout:g}"
+    if problem:
+        raise ConfigError(problem, state="nothing was changed", next_step=next_step)
+    check_waits(settings, lock_wait=lock_wait, lock_timeout=lock_timeout)
+
+
+def check_waits(settings: Settings, *, lock_wait: float, lock_timeout: float) -> None:
+    """Refuse seconds that are none, and a target of which only the CLI has the password.
+
+    Raises:
+        ConfigError: It is so.
+    """
+    problem = next_step = None
+    if not (math.isfinite(lock_wait) and 0 <= lock_wait <= _DAY):
+        problem = f"--lock-wait takes seconds from 0 to {_DAY}, not {lock_wait:g}"
+    elif not (math.isfinite(lock_timeout) and 0 < lock_timeout <= _DAY):
+        problem = f"--lock-timeout takes seconds above 0 and up to {_DAY}, not {lock_timeout:g}"
     elif not settings.target.url:
-        problem = "a rollback speaks to the database itself, and needs its URL"
+        problem = "this speaks to the database itself, and needs its URL"
         next_step = "set SUPABASE_DB_URL, then --target remote"
     if problem:
         raise ConfigError(problem, state="nothing was changed", next_step=next_step)

@@ -16,7 +16,6 @@ from riptide.migrations.rollback_rehearsal import RefusedByDatabase, Rehearsed
 from riptide.migrations.saved_rows import SavedRows, listed, primary_key
 from riptide.migrations.session import for_us
 from riptide.migrations.twin import Twin, place, run_twin
-from riptide.results import RowLoss
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     import psycopg
 
     from riptide.migrations.footprint import Footprint, Inventory, Relation
+    from riptide.results import RowLoss
 
 _ATTEMPTS = 4
 _WHERE = "select c.oid::bigint, format('%%I.%%I', n.nspname, c.relname) from pg_class as c "

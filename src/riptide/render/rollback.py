@@ -62,13 +62,13 @@ def _effects(report: TakenBack) -> list[str]:
     found += [
         f"changes {_number(each.rows)} of {each.table} (not saved)" for each in report.updated
     ]
-    for words, names in (
+    for words, objects in (
         ("drops", report.others),
         ("brings back", report.made),
         ("changes", report.changed),
     ):
-        if names:
-            found.append(f"{words} {_named(names)}")
+        if objects:
+            found.append(f"{words} {_named(objects)}")
     found += [f"drops what its migration did not make: {each}" for each in report.foreign]
     found += [f"touches rows of the platform's own: {each}" for each in report.managed]
     found += [f"note: {each}" for each in report.notes]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from invoke.exceptions import Exit
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from invoke.context import Context
 
     from riptide.cli import SupabaseCLI
+    from riptide.migrations.restore import Existing
     from riptide.settings import Settings
 
 
@@ -315,6 +316,58 @@ def rollback(
         show.rollback(result, settings.relative)
     if result.refused:
         raise Exit(code=3)
+
+
+@task(
+    "folder",
+    help={
+        "folder": "the folder that the rollback named",
+        "existing": "rows that are there with other values: refuse (the default), keep or replace",
+        "other_database": "go on where the rows were saved from another database",
+        "yes": "do not ask before a database that is not local is changed",
+        "target": TARGET_HELP,
+        "lock_wait": "seconds to wait for another push or rollback (default 60)",
+        "lock_timeout": "seconds that a statement waits for a table that others hold (default 5)",
+        "json": JSON_HELP,
+    },
+)
+def restore(
+    c: Context,
+    folder: str,
+    existing: str = "refuse",
+    other_database: bool = False,
+    yes: bool = False,
+    target: str = "",
+    lock_wait: str = "60",
+    lock_timeout: str = "5",
+    json: bool = False,
+) -> None:
+    """Put back the rows that a rollback saved, after the next push."""
+    from riptide import render
+    from riptide.migrations.restore import restore_rows
+    from riptide.render import rollback as show
+
+    waits = _seconds("--lock-wait", lock_wait), _seconds("--lock-timeout", lock_timeout)
+    settings = settings_for(target=target)
+    if is_dry(c):
+        render.lines([f"put the rows of {folder} back into {settings.target.name}"])
+        return
+    if not settings.target.is_local:
+        confirm(f"Put saved rows back into {settings.target.name}?", yes=yes)
+    with render.progress() as progress:
+        result = restore_rows(
+            folder,
+            settings=settings,
+            existing=cast("Existing", existing),
+            other_database=other_database,
+            lock_wait=waits[0],
+            lock_timeout=waits[1],
+            progress=progress,
+        )
+    if json:
+        render.as_json(result)
+    else:
+        show.restore(result)
 
 
 def _seconds(flag: str, given: str) -> float:

@@ -1,0 +1,195 @@
+"""The statements that put one file of saved rows back, from its temporary table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from riptide.migrations.footprint import quoted
+from riptide.migrations.saved_rows import listed
+
+if TYPE_CHECKING:
+    from riptide.migrations.saved_manifest import SavedTable
+
+Execute = Callable[[str], Any]
+
+
+def count(execute: Execute, query: str) -> int:
+    """Give a query's one number."""
+    row = execute(query).fetchone()
+    return int(row[0]) if row else 0
+
+
+@dataclass
+class Stage:
+    """A file of saved rows, copied into a temporary table, and the table that they belong to.
+
+    Attributes:
+        saved: The file.
+        oid: The table.
+        name: The temporary table.
+        only: ``only`` where the table has rows of its own.
+        generated: The table's generated columns.
+        always: Its identity columns that take no value but by force.
+        defaults: Its columns' defaults.
+        more: Columns that another file's rows have added to this one's.
+    """
+
+    saved: SavedTable
+    oid: int
+    name: str
+    only: str
+    generated: frozenset[str]
+    always: frozenset[str]
+    defaults: dict[str, str]
+    more: list[str] = field(default_factory=list)
+
+    @property
+    def is_columns(self) -> bool:
+        """Whether it has values for rows that are there."""
+        return self.saved.kind == "columns"
+
+    @property
+    def table(self) -> str:
+        """The temporary table in SQL."""
+        return f"pg_temp.{self.name}"
+
+    @property
+    def _target(self) -> str:
+        return f"{self.only}{self.saved.full_name}"
+
+    @property
+    def _written(self) -> list[str]:
+        return [each for each in self.saved.names if each not in self.generated]
+
+    def extend(self, execute: Execute, other: Stage) -> None:
+        """Add another file's columns, by the key or by all values that tell its rows apart."""
+        columns = [each for each in other.saved.lost if each not in self.saved.names]
+        columns = [each for each in columns if each not in self.more]
+        types = dict(other.saved.columns)
+        for each in columns:
+            execute(f"alter table {self.table} add column {quoted(each)} {types[each]}")
+        if columns:
+            values = ", ".join(f"{quoted(each)} = s.{quoted(each)}" for each in columns)
+            pairs = other.pairs_with(self.table)
+            execute(
+                f"update {self.table} as t set {values} from ({pairs}) as s "
+                "where t.ctid = s.riptide_at"
+            )
+            self.more += columns
+
+    def pairs_with(self, target: str) -> str:
+        """Give the query that finds each saved row's place in a table: ``riptide_at``."""
+        if self.saved.key:
+            return (
+                f"select s.*, t.ctid as riptide_at from {self.table} as s "
+                f"join {target} as t on {_same(self.saved.key)}"
+            )
+        # Rows that are the same in all that tells them apart may stand for each other.
+        names = self.saved.kept if self.is_columns else self.saved.names
+        return (
+            f"select s.*, t.riptide_at from ({_numbered(names, self.table)}) as s join "
+            f"({_numbered(names, target, 'x.ctid as riptide_at')}) as t "
+            "using (riptide_row, riptide_number)"
+        )
+
+    def counting_queries(self) -> tuple[str, str, str]:
+        """Give queries for the rows that are as saved, that differ, and that are not there.
+
+        Rows that are not there count for ``columns`` only: others are put back.
+        """
+        pairs = self._compared()
+        zero = "select 0"
+        total = f"select count(*) from {self.table}"
+        same = f"select count(*) from ({pairs}) as p where riptide_same"
+        other = f"select count(*) from ({pairs}) as p where riptide_conflict"
+        found = f"select count(*) from ({pairs}) as p"
+        return same, other, f"select ({total}) - ({found})" if self.is_columns else zero
+
+    def _compared(self) -> str:
+        """Give the pairs, each with whether it is the same and whether something would be lost."""
+        names = self.saved.lost if self.is_columns else self._written
+        same = f"{_row(names, 's')} is not distinct from {_row(names, 't')}"
+        conflict = f"not ({same})"
+        if self.is_columns:
+            parts = []
+            for each in names:
+                column = quoted(each)
+                part = f"t.{column} is not null and t.{column}::text is distinct from "
+                part += f"s.{column}::text"
+                if each in self.defaults:
+                    part += f" and t.{column}::text is distinct from "
+                    part += f"({self.defaults[each]})::{self._type(each)}::text"
+                parts.append(f"({part})")
+            conflict = " or ".join(parts) or "false"
+        return (
+            f"select s.*, {same} as riptide_same, ({conflict}) as riptide_conflict "
+            f"from ({self.pairs_with(self._target)}) as s join {self._target} as t "
+            "on t.ctid = s.riptide_at"
+        )
+
+    def writing_queries(self, *, replace: bool) -> list[str]:
+        """Give the statements that write what is missing, and with ``replace`` what differs."""
+        changed = "not p.riptide_same" + ("" if replace else " and not p.riptide_conflict")
+        names = self.saved.lost if self.is_columns else self._written
+        fixed = () if self.is_columns else {*self.saved.key, *self.always}
+        names = [each for each in names if each not in fixed]
+        queries = []
+        if names and (replace or self.is_columns):
+            values = ", ".join(f"{quoted(each)} = p.{quoted(each)}" for each in names)
+            queries.append(
+                f"update {self._target} as t set {values} from ({self._compared()}) as p "
+                f"where t.ctid = p.riptide_at and {changed}"
+            )
+        if not self.is_columns:
+            columns = [*self._written, *self.more]
+            queries.append(
+                f"insert into {self.saved.full_name} ({listed(columns)}) overriding system value "
+                f"select {listed(columns, 's.')} from {self._missing()}"
+            )
+        return queries
+
+    def missing_query(self, *, keep: bool) -> str:
+        """Give the query for how many saved rows are not in the table as they were saved."""
+        if self.is_columns:
+            kept = " and not riptide_conflict" if keep else ""
+            pairs = self._compared()
+            return f"select count(*) from ({pairs}) as p where not riptide_same{kept}"
+        differing = f"select count(*) from ({self._compared()}) as p where riptide_conflict"
+        return f"select (select count(*) from {self._missing()}) + ({'0' if keep else differing})"
+
+    def _missing(self) -> str:
+        if self.saved.key:
+            return (
+                f"(select s.* from {self.table} as s where not exists "
+                f"(select from {self._target} as t where {_same(self.saved.key)})) as s"
+            )
+        names = self._written
+        return (
+            f"(select s.* from ({_numbered(names, self.table)}) as s left join "
+            f"(select {_row(names, 'x')} as riptide_row, count(*) as riptide_count "
+            f"from {self._target} as x group by 1) as t using (riptide_row) "
+            "where riptide_number > coalesce(riptide_count, 0)) as s"
+        )
+
+    def _type(self, name: str) -> str:
+        return dict(self.saved.columns)[name]
+
+
+def _same(key: tuple[str, ...]) -> str:
+    return " and ".join(f"t.{quoted(each)} = s.{quoted(each)}" for each in key)
+
+
+def _row(names: list[str] | tuple[str, ...], alias: str) -> str:
+    return f"row({listed(names, f'{alias}.')})::text"
+
+
+def _numbered(names: list[str] | tuple[str, ...], table: str, more: str = "") -> str:
+    """Give a table's rows with their text, numbered among those of the same text."""
+    row = _row(names, "x")
+    columns = more or "x.*"
+    return (
+        f"select {columns}, {row} as riptide_row, "
+        f"row_number() over (partition by {row}) as riptide_number from {table} as x"
+    )
