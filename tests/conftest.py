@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from _database import Database
 
 from riptide.settings import Settings
 
@@ -105,3 +106,21 @@ def stack(project: Settings) -> StackStatus:
     from riptide import open_stack
 
     return open_stack(project).status()
+
+
+@pytest.fixture(scope="module")
+def own_stack(make_project: Callable[..., Settings]) -> Settings:
+    """Give a project of a module's own, without files, its stack started."""
+    from riptide import open_stack
+
+    settings = make_project()
+    open_stack(settings).start()
+    return settings
+
+
+@pytest.fixture
+def db(own_stack: Settings) -> Iterator[Database]:
+    """Give that project's database, empty again after each test."""
+    database = Database(own_stack)
+    yield database
+    database.clean()

@@ -30,7 +30,7 @@ select c.oid::bigint, format('%%I.%%I', n.nspname, c.relname), n.nspname, c.reln
   pg_stat_get_xact_tuples_deleted(c.oid)
 from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
 where c.relkind in ('r', 'p', 'S') and c.relpersistence <> 't'
-  and (n.nspname !~ '^pg_' or c.relname = 'pg_largeobject')
+  and (n.nspname !~ '^pg_' or c.relname in ('pg_largeobject', 'pg_largeobject_metadata'))
   and n.nspname <> 'information_schema'
 """
 

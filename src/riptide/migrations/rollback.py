@@ -22,7 +22,7 @@ from riptide.errors import (
 from riptide.migrations.history import join
 from riptide.migrations.lock import LOCK_WAIT, push_lock, session_name
 from riptide.migrations.push import require_local_stack
-from riptide.migrations.rollback_plan import WHOLE, check_arguments, choose, command, stored
+from riptide.migrations.rollback_plan import check_arguments, choose, command, stored
 from riptide.migrations.rollback_rehearsal import RefusedByDatabase, Rehearsed, rehearse
 from riptide.migrations.saved_rows import SavedRows, identity
 from riptide.migrations.take_back import lines, managed_refusal, take_back, told
@@ -38,8 +38,6 @@ if TYPE_CHECKING:
     from riptide.settings import Settings
 
 LOCK_TIMEOUT = 5.0  # seconds
-
-__all__ = ["LOCK_TIMEOUT", "WHOLE", "rollback_migrations"]
 
 
 def rollback_migrations(

@@ -62,8 +62,11 @@ def rehearse(
     found: list[Rehearsed] = []
     with connection.transaction(force_rollback=True):
         for_us(connection, lock_timeout)
-        schema = take(connection)
         left = list(twins)
+        try:
+            schema = take(connection)
+        except psycopg.Error as error:  # a definition cannot be read while others hold its table
+            raise RefusedByDatabase(left[0], error, -1) from None
         for number, twin in enumerate(left, 1):
             try:
                 rehearsed, schema = _try(connection, twin, schema, lock_timeout)

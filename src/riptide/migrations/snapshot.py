@@ -103,7 +103,9 @@ def take(connection: psycopg.Connection) -> Snapshot:
     try:
         rows = connection.execute(_objects(), {"managed": list(MANAGED_SCHEMAS)}).fetchall()
     finally:
-        if not connection.closed and not connection.broken and path is not None:
+        # In a transaction that failed nothing can be set, and the setting is undone with it.
+        failed = connection.info.transaction_status.name in ("INERROR", "UNKNOWN")
+        if path is not None and not failed:
             connection.execute("select set_config('search_path', %s, false)", path)
     return {(kind, name): definition for kind, name, definition in rows}
 

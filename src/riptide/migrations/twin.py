@@ -37,7 +37,7 @@ _NEVER_IN_TRANSACTION = (
 )
 # Where a statement failed is looked up by running them one by one; not where it took long, or where
 # it was somebody else's doing.
-_NOT_REPEATED = ("08", "40", "55", "57")
+_NOT_REPEATED = ("08", "40", "55P03", "57")
 
 
 @dataclass(frozen=True)
@@ -247,7 +247,7 @@ def place(
     if error.diag.statement_position:
         return int(error.diag.statement_position) - 1
     found = -1
-    if (error.sqlstate or "08")[:2] in _NOT_REPEATED:
+    if (error.sqlstate or "08").startswith(_NOT_REPEATED):
         return found
     with suppress(psycopg.Error), connection.transaction(force_rollback=True):
         for_twin(connection, lock_timeout)
