@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         StackError,
         ToolNotFoundError,
     )
+    from riptide.migrations.check import check_migrations
     from riptide.migrations.files import create_migration
     from riptide.migrations.history import list_migrations
     from riptide.migrations.init import initialize_supabase
@@ -61,6 +62,7 @@ __all__ = [
     "ToolNotFoundError",
     "__version__",
     "apply_migrations",
+    "check_migrations",
     "create_migration",
     "initialize_supabase",
     "list_migrations",
@@ -77,6 +79,7 @@ __all__ = [
 _HOMES = {
     "Settings": "riptide.settings",
     "apply_migrations": "riptide.migrations.push",
+    "check_migrations": "riptide.migrations.check",
     "create_migration": "riptide.migrations.files",
     "initialize_supabase": "riptide.migrations.init",
     "list_migrations": "riptide.migrations.history",

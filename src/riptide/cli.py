@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from riptide.errors import CommandError, DatabaseError, RiptideError
 from riptide.runner import Completed, mask
-from riptide.settings import LINKED
+from riptide.settings import LINKED, SCRATCH
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from riptide.runner import Runner
@@ -97,6 +97,29 @@ class SupabaseCLI:
     def list_argv(self) -> list[str]:
         """``supabase migration list``."""
         return self.argv("migration", "list", *target_flags(self.settings.target))
+
+    def diff_argv(self, origin: Target, wanted: Target) -> list[str]:
+        """``supabase db diff`` between two databases, which needs no Docker.
+
+        At most one password can be kept off the command line, in ``PGPASSWORD``: that of the
+        target. A scratch database's is the well-known one of every local stack, and stands here.
+        """
+        return self.argv("db", "diff", f"--from={_shown(origin)}", f"--to={_shown(wanted)}")
+
+    def repair_argv(self, status: str, versions: Sequence[str]) -> list[str]:
+        """``supabase migration repair``; without a version it would mean all, so never without.
+
+        Args:
+            status: ``applied`` or ``reverted``.
+            versions: At least one.
+
+        Raises:
+            ValueError: There is none.
+        """
+        if not versions:
+            raise ValueError("migration repair without a version")
+        flags = [f"--status={status}", "--yes", *target_flags(self.settings.target)]
+        return self.argv("migration", "repair", *flags, *versions)
 
     def start_argv(self) -> list[str]:
         """``supabase start``."""
@@ -178,6 +201,10 @@ def target_flags(target: Target) -> list[str]:
     if target.is_local:
         return []
     return ["--remote"] if target.kind == LINKED else [f"--remote={target.address}"]
+
+
+def _shown(target: Target) -> str:
+    return target.url if target.kind == SCRATCH else target.address
 
 
 def parse(completed: Completed) -> Answer:

@@ -26,6 +26,7 @@ TRANSACTION_POOLER_PORT = 6543
 LOCAL = "local"
 LINKED = "linked"
 REMOTE = "remote"
+SCRATCH = "scratch"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +35,8 @@ class Target:
 
     Attributes:
         kind: ``local`` (this project's stack), ``linked`` (the project that ``supabase link``
-            chose, reached by the CLI alone) or ``remote`` (a URL).
+            chose, reached by the CLI alone), ``remote`` (a URL) or ``scratch`` (a database of
+            ours that is deleted afterwards, its password no secret).
         url: The database's URL, password included, each part percent-encoded; empty for
             ``linked``.
     """

@@ -103,6 +103,17 @@ def not_one_transaction(text: str) -> Statement | None:
     return None
 
 
+def runs_each_alone(text: str) -> bool:
+    """Whether the Supabase CLI runs every statement of a file on its own.
+
+    It does where the file's first line asks for it, and where the file begins or ends a transaction
+    itself.
+    """
+    if _OWN_TRANSACTIONS.match(text):
+        return True
+    return any(each.controls_transaction for each in split(text))
+
+
 @lru_cache(maxsize=1024)  # a push asks for each file's several times
 def split(text: str) -> tuple[Statement, ...]:
     """Split a file into its statements; comments alone are none."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from riptide.results._base import Result
+from riptide.results.check import CheckFinding, CheckReport, CheckStep, Level
 from riptide.results.lint import Finding
 from riptide.results.migrations import (
     InitResult,
@@ -33,8 +34,12 @@ from riptide.results.rollback import (
 from riptide.results.stack import Service, StackStatus
 
 __all__ = [
+    "CheckFinding",
+    "CheckReport",
+    "CheckStep",
     "Finding",
     "InitResult",
+    "Level",
     "Migration",
     "MigrationList",
     "MigrationState",

@@ -293,7 +293,7 @@ def rollback(
             state="nothing was changed",
         )
     number = _steps(steps or "1")
-    waits = _seconds("--lock-wait", lock_wait), _seconds("--lock-timeout", lock_timeout)
+    waits = _seconds(lock_wait, "--lock-wait"), _seconds(lock_timeout, "--lock-timeout")
     settings = settings_for(target=target)
     dry_run = dry_run or is_dry(c)
     if not settings.target.is_local and not dry_run:
@@ -347,7 +347,7 @@ def restore(
     from riptide.migrations.restore import restore_rows
     from riptide.render import rollback as show
 
-    waits = _seconds("--lock-wait", lock_wait), _seconds("--lock-timeout", lock_timeout)
+    waits = _seconds(lock_wait, "--lock-wait"), _seconds(lock_timeout, "--lock-timeout")
     settings = settings_for(target=target)
     if is_dry(c):
         render.lines([f"put the rows of {folder} back into {settings.target.name}"])
@@ -370,11 +370,38 @@ def restore(
         show.restore(result)
 
 
-def _seconds(flag: str, given: str) -> float:
-    """Read seconds; Invoke's own way to a number ends a wrong one with a traceback."""
-    try:
-        return float(given)
-    except ValueError:
-        raise ConfigError(
-            f"{flag} takes seconds, not {given!r}", state="nothing was changed"
-        ) from None
+@task(
+    help={
+        "target": TARGET_HELP + "; looked at, never changed",
+        "skip": "checks to leave out, with commas: lint,target",
+        "junit": "write a JUnit XML report to this file, too",
+        "json": JSON_HELP,
+    }
+)
+def check(
+    c: Context, target: str = "", skip: str = "", junit: str = "", json: bool = False
+) -> None:
+    """Try every migration and rollback on scratch databases; 3 when one is wrong."""
+    from riptide import render
+    from riptide.migrations.check import CHECKS, check_migrations
+    from riptide.render import check as show
+
+    settings = settings_for(target=target)
+    if is_dry(c):
+        render.lines([f"{name}: {about}" for name, about in CHECKS.items()])
+        return
+    with render.progress() as progress:
+        report = check_migrations(
+            settings=settings,
+            against_target=True if target else None,
+            skip=[each.strip() for each in skip.split(",") if each.strip()],
+            progress=progress,
+        )
+    if junit:
+        show.junit(report, settings, Path(junit))
+    if json:
+        render.as_json(report)
+    else:
+        show.report(report, settings)
+    if not report.ok:
+        raise Exit(code=3)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from riptide.errors import StackError
-from riptide.settings import Target
+from riptide.settings import SCRATCH, Target
 from riptide.stack.embedded.postgres import SUPERUSER, Cluster
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Scratch:
             connection.execute(
                 f'create database "{name}" template "{template}" owner postgres'.encode()
             )
-        return Target(kind="scratch", url=self.cluster.url(database=name))
+        return Target(kind=SCRATCH, url=self.cluster.url(database=name))
 
 
 @contextmanager

@@ -1,0 +1,409 @@
+"""All that can be known of migrations before a push, on scratch databases only."""
+
+from __future__ import annotations
+
+import re
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, TypeVar
+
+from riptide.errors import ConfigError, RiptideError, StackError
+from riptide.migrations import against
+from riptide.migrations.check_files import Read, read_files
+from riptide.migrations.snapshot import Snapshot, compare
+from riptide.migrations.walk import Walk, listed, snapshot, walk
+from riptide.results.check import CheckFinding, CheckReport, CheckStep, Level
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+    from concurrent.futures import Future
+    from pathlib import Path
+
+    from riptide.runner import Runner
+    from riptide.settings import Settings, Target
+    from riptide.stack.embedded.scratch import Scratch
+
+_T = TypeVar("_T")
+
+CHECKS = {
+    "files": "names, versions, encoding, transactions",
+    "lint": "squawk: what hurts a database in use",
+    "apply": "the Supabase CLI applies them all",
+    "twice": "each applied twice is applied once",
+    "rollback": "each rollback takes back its migration, no more",
+    "cycle": "all down and up again gives the same schema",
+    "target": "the database is what its history makes",
+}
+_ON_SCRATCH = ("apply", "twice", "rollback", "cycle", "target")
+
+# `files` has it, and says what it means for a push.
+_SAID_ALREADY = frozenset({"ban-concurrent-index-creation-in-transaction", "transaction-nesting"})
+
+# Roles belong to the whole server: what makes some needs a server for each replay.
+_ROLES = re.compile(r"\b(?:create|drop)\s+(?:role|user(?!\s+mapping)|group)\b", re.IGNORECASE)
+
+
+def check_migrations(
+    *,
+    settings: Settings | None = None,
+    against_target: bool | None = None,
+    skip: Collection[str] = (),
+    runner: Runner | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> CheckReport:
+    """Find out all that can be known of the migrations before they are pushed.
+
+    Everything happens on scratch databases that are gone afterwards; the target is only read. One
+    check's failure does not keep the others from being carried out where they can be.
+
+    Args:
+        settings: The project's; by default those of the current folder. Its target is what the
+            check ``target`` looks at.
+        against_target: Whether the target has to be looked at: ``True`` makes an error of one
+            that cannot be reached, ``False`` leaves it out. By default a local stack is looked at
+            where it runs, and any other target always.
+        skip: Names of checks to leave out: ``files``, ``lint``, ``apply``, ``twice``,
+            ``rollback``, ``cycle``, ``target``.
+        runner: Runs the CLI and squawk; by default a `SubprocessRunner`.
+        progress: Called with a phrase before something that takes time.
+
+    Raises:
+        ConfigError: There is no project here, or no check of a name in ``skip``.
+        StackError: No scratch database can be had.
+        ToolNotFoundError: There is no supported Supabase CLI, or no Node.js.
+    """
+    from riptide.runner import SubprocessRunner
+    from riptide.settings import Settings
+
+    began = time.monotonic()
+    unknown = sorted(set(skip) - CHECKS.keys())
+    if unknown:
+        raise ConfigError(
+            f"there is no check {unknown[0]!r}",
+            detail=f"  --skip takes {', '.join(CHECKS)}, with commas between.",
+            state="nothing was checked",
+        )
+    settings = settings or Settings.load()
+    run = _Check(
+        settings=settings,
+        runner=runner or SubprocessRunner(),
+        progress=progress or (lambda _: None),
+        checks=frozenset(CHECKS.keys() - set(skip)),
+        against_target=against_target,
+        read=read_files(settings),
+    )
+    run.carry_out()
+    return CheckReport(
+        files=tuple(each.path.name for each in run.read.files),
+        steps=tuple(run.steps()),
+        findings=tuple(run.found()),
+        seconds=time.monotonic() - began,
+    )
+
+
+@dataclass
+class _Check:
+    """One call of `check_migrations`, as it goes."""
+
+    settings: Settings
+    runner: Runner
+    progress: Callable[[str], None]
+    checks: frozenset[str]
+    against_target: bool | None
+    read: Read
+    findings: list[CheckFinding] = field(default_factory=list)
+    skipped: dict[str, str] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def carry_out(self) -> None:
+        """Carry out every check that is wanted and can be."""
+        for name in CHECKS.keys() - self.checks:
+            self.skipped[name] = "left out (--skip)"
+        self.findings += self.read.findings
+        self._lint()
+        wanted = [each for each in _ON_SCRATCH if each in self.checks]
+        if not wanted:
+            return
+        why = ""
+        if not self.read.files:
+            why = "there are no migrations"
+        elif not self.read.usable:
+            why = "a file cannot be used (see files)"
+        if why:
+            for name in wanted:
+                self.skipped[name] = why
+            return
+        if "target" in self.checks and (why := self._no_target()):
+            self.skipped["target"] = why
+        if any(name not in self.skipped for name in wanted):
+            self._on_scratch()
+
+    def _lint(self) -> None:
+        if "lint" not in self.checks:
+            return
+        from riptide.migrations.lint import lint
+
+        began = time.monotonic()
+        try:
+            found = lint([each.path for each in self.read.files], self.settings, self.runner)
+        except RiptideError as error:
+            self.skipped["lint"] = error.message
+            self._add("lint", Level.NOTE, error.message, next_step=error.next_step or "")
+            return
+        for each in found:
+            if each.rule in _SAID_ALREADY:
+                continue
+            self._add(
+                "lint",
+                # Never an error: whether PostgreSQL takes it, `apply` knows better.
+                Level.WARNING,
+                f"{each.rule}: {each.message}",
+                file=each.file,
+                line=each.line,
+                next_step=each.help,
+            )
+        self.seconds["lint"] = time.monotonic() - began
+
+    def _no_target(self) -> str:
+        """Say why the target cannot be looked at; ``""`` where it can."""
+        from riptide.migrations.push import require_local_stack
+
+        target = self.settings.target
+        if self.against_target is False:
+            return "left out"
+        if not target.url:
+            return "of the linked project only the CLI has the password; set SUPABASE_DB_URL"
+        try:
+            require_local_stack(self.settings, self.runner)
+        except StackError as error:
+            if self.against_target:
+                self.findings.append(against.problem(error))
+            return "the local stack is not running (inv stack.start)"
+        return ""
+
+    def _on_scratch(self) -> None:
+        from riptide.stack.embedded.scratch import scratch_server
+        from riptide.toolchain import find_cli
+
+        binary = find_cli(self.settings, runner=self.runner)
+        self.progress("starting a scratch PostgreSQL")
+        apart = any(_ROLES.search(each) for each in self.read.texts.values())
+        with ExitStack() as servers:
+
+            def server() -> Scratch:
+                return servers.enter_context(
+                    scratch_server(self.settings, runner=self.runner, progress=self.progress)
+                )
+
+            first = server()
+            # Made before anything is under way: what PostgreSQL copies must be idle.
+            pushed = first.database("pushed")
+            second = server() if apart else first
+            steps = second.database("steps")
+            history = (server() if apart else first).database("history")
+            try:
+                self._at_once(binary, second, pushed, steps, history)
+            except BaseException:  # Ctrl-C: the CLI at work there ends as its database goes
+                first.cluster.stop(immediate=True)
+                raise
+
+    def _at_once(
+        self, binary: Path, scratch: Scratch, pushed: Target, steps: Target, history: Target
+    ) -> None:
+        with ThreadPoolExecutor(2) as pool:
+            push: Future[tuple[Snapshot | None, list[CheckFinding]]] | None = None
+            if "apply" in self.checks:
+                push = pool.submit(self._timed, "apply", lambda: self._push(binary, pushed))
+            target: Future[list[CheckFinding]] | None = None
+            if "target" in self.checks and "target" not in self.skipped:
+                target = pool.submit(self._timed, "target", lambda: self._target(binary, history))
+            began = time.monotonic()
+            walked = walk(scratch, steps, self.read, self.checks, self.progress)
+            for name in ("twice", "rollback", "cycle"):
+                self.seconds[name] = time.monotonic() - began
+            self._note_walk(walked, push.result() if push is not None else None)
+            if target is not None:
+                self.progress("comparing with the target")
+                self.findings += target.result()
+
+    def _timed(self, name: str, work: Callable[[], _T]) -> _T:
+        began = time.monotonic()
+        try:
+            return work()
+        finally:
+            self.seconds[name] = time.monotonic() - began
+
+    def _push(self, binary: Path, database: Target) -> tuple[Snapshot | None, list[CheckFinding]]:
+        """Apply the whole history with the real CLI."""
+        from riptide.cli import SupabaseCLI
+        from riptide.database import connect
+        from riptide.migrations.explain import explain
+
+        settings = replace(self.settings, target=database)
+        cli = SupabaseCLI(binary, settings, self.runner)
+        answer = cli.run(cli.push_argv(), timeout=600)
+        if answer.ok:
+            with connect(database, name="riptide check") as connection:
+                return snapshot(connection), []
+        names = re.findall(r"^Applying migration (\S+\.sql)", answer.completed.stderr, re.MULTILINE)
+        file = next((each for each in self.read.files if each.path.name in names[-1:]), None)
+        if file is None:
+            return None, [
+                CheckFinding(
+                    check="apply",
+                    level=Level.ERROR,
+                    message=f"the Supabase CLI could not push: {answer.error_message}".partition(
+                        "\n"
+                    )[0],
+                    next_step=answer.suggestion,
+                )
+            ]
+        error = explain(
+            answer.error_message,
+            self.read.texts[file.version],
+            file.path,
+            settings,
+            state="",
+            next_step="",
+        )
+        return None, [
+            CheckFinding(
+                check="apply",
+                level=Level.ERROR,
+                message=f"cannot be applied: {error.message.partition(': ')[2]}",
+                file=file.path,
+                line=error.line,
+                sqlstate=error.sqlstate or "",
+                next_step="mend the statement",
+            )
+        ]
+
+    def _note_walk(
+        self, walked: Walk, pushed: tuple[Snapshot | None, list[CheckFinding]] | None
+    ) -> None:
+        failed = walked.failed
+        if failed is not None:
+            for name in ("twice", "rollback"):
+                if name in self.checks:
+                    where = walked.failed.path.name if walked.failed else ""
+                    if failed is self.read.files[0]:
+                        self.skipped[name] = f"{where} could not be applied"
+                    else:
+                        self._add(
+                            name,
+                            Level.NOTE,
+                            f"not tried from {where} on, which could not be applied",
+                        )
+        if walked.cycle_skipped and "cycle" in self.checks:
+            self.skipped["cycle"] = walked.cycle_skipped
+        ours = [each for each in walked.findings if each.check == "apply"]
+        self.findings += [each for each in walked.findings if each.check != "apply"]
+        if pushed is None:
+            self.findings += ours  # told under its name, though left out: the rest depends on it
+            return
+        schema, theirs = pushed
+        if theirs:  # the CLI's own word, unless ours knows that the machine is to blame
+            self.findings += ours if any(each.level is Level.WARNING for each in ours) else theirs
+            return
+        if ours:
+            self.findings += [
+                replace(each, message=f"the CLI applies it, a replay does not: {each.message}")
+                for each in ours
+            ]
+        elif schema is not None and (differences := compare(schema, walked.last)):
+            self._add(
+                "apply",
+                Level.ERROR,
+                "the Supabase CLI and a replay of the files come to different schemas",
+                details=listed(differences, "changed", "only by the CLI", "only by the replay"),
+                next_step="look for what depends on the time, the session or the order",
+            )
+
+    def _target(self, binary: Path, database: Target) -> list[CheckFinding]:
+        """Hold the target to what its own history makes."""
+        try:
+            actual, rows = against.look(self.settings.target)
+            history = against.applied(rows, self.read)
+            found = list(history.findings)
+            if history.unknown:
+                found.append(
+                    CheckFinding(
+                        check="target",
+                        level=Level.NOTE,
+                        message="not compared: nobody knows what was run for "
+                        + ", ".join(history.unknown),
+                    )
+                )
+                return found
+            files = {each.version: each.path for each in self.read.files}
+            expected, trouble = against.replayed(database, history, files=files)
+            found += trouble
+            if expected is not None:
+                found += against.hold(
+                    self.settings,
+                    self.runner,
+                    binary,
+                    scratch=database,
+                    expected=expected,
+                    actual=actual,
+                )
+        except RiptideError as error:
+            return [against.problem(error)]
+        return found
+
+    def _add(
+        self,
+        check: str,
+        level: Level,
+        message: str,
+        *,
+        file: Path | None = None,
+        line: int | None = None,
+        details: tuple[str, ...] = (),
+        next_step: str = "",
+    ) -> None:
+        self.findings.append(
+            CheckFinding(
+                check=check,
+                level=level,
+                message=message,
+                file=file,
+                line=line,
+                details=details,
+                next_step=next_step,
+            )
+        )
+
+    def steps(self) -> list[CheckStep]:
+        """Give the checks as they went, in order."""
+        names = tuple(each.path.name for each in self.read.files)
+        return [
+            CheckStep(
+                name=name,
+                about=about,
+                files=() if name in self.skipped else self._looked_at(name, names),
+                skipped=self.skipped.get(name, ""),
+                seconds=self.seconds.get(name, 0.0),
+            )
+            for name, about in CHECKS.items()
+        ]
+
+    def _looked_at(self, name: str, names: tuple[str, ...]) -> tuple[str, ...]:
+        return (self.settings.target.name,) if name == "target" else names
+
+    def found(self) -> list[CheckFinding]:
+        """Give what was found, in the checks' order, then the files', then the lines'."""
+        order = list(CHECKS)
+        wanted = [
+            each for each in self.findings if each.check in self.checks or each.check == "apply"
+        ]
+        return sorted(
+            wanted,
+            key=lambda each: (
+                order.index(each.check),
+                each.file.name if each.file else "",
+                each.line or 0,
+            ),
+        )
