@@ -101,8 +101,8 @@ class SupabaseCLI:
     def diff_argv(self, origin: Target, wanted: Target) -> list[str]:
         """``supabase db diff`` between two databases, which needs no Docker.
 
-        At most one password can be kept off the command line, in ``PGPASSWORD``: that of the
-        target. A scratch database's is the well-known one of every local stack, and stands here.
+        At most one password can be kept off the command line, in ``PGPASSWORD``: that of a
+        target that is not local. Every local stack's and scratch database's is the well-known one.
         """
         return self.argv("db", "diff", f"--from={_shown(origin)}", f"--to={_shown(wanted)}")
 
@@ -204,7 +204,7 @@ def target_flags(target: Target) -> list[str]:
 
 
 def _shown(target: Target) -> str:
-    return target.url if target.kind == SCRATCH else target.address
+    return target.url if target.is_local or target.kind == SCRATCH else target.address
 
 
 def parse(completed: Completed) -> Answer:

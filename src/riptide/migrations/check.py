@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 from riptide.errors import ConfigError, RiptideError, StackError
 from riptide.migrations import against
+from riptide.migrations.by_cli import Pushed, push_all
 from riptide.migrations.check_files import Read, read_files
-from riptide.migrations.snapshot import Snapshot, compare
-from riptide.migrations.walk import Walk, listed, snapshot, walk
+from riptide.migrations.snapshot import compare
+from riptide.migrations.walk import Walk, listed, walk
 from riptide.results.check import CheckFinding, CheckReport, CheckStep, Level
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ CHECKS = {
     "cycle": "all down and up again gives the same schema",
     "target": "the database is what its history makes",
 }
+_BY_WALK = frozenset({"apply", "twice", "rollback", "cycle"})
 _ON_SCRATCH = ("apply", "twice", "rollback", "cycle", "target")
 
 # `files` has it, and says what it means for a push.
@@ -190,43 +192,50 @@ class _Check:
         binary = find_cli(self.settings, runner=self.runner)
         self.progress("starting a scratch PostgreSQL")
         apart = any(_ROLES.search(each) for each in self.read.texts.values())
-        with ExitStack() as servers:
+        servers: list[Scratch] = []
+        with ExitStack() as stack, ThreadPoolExecutor(2) as pool:
 
             def server() -> Scratch:
-                return servers.enter_context(
-                    scratch_server(self.settings, runner=self.runner, progress=self.progress)
-                )
+                if apart or not servers:
+                    servers.append(
+                        stack.enter_context(
+                            scratch_server(
+                                self.settings, runner=self.runner, progress=self.progress
+                            )
+                        )
+                    )
+                return servers[-1]
 
-            first = server()
-            # Made before anything is under way: what PostgreSQL copies must be idle.
-            pushed = first.database("pushed")
-            second = server() if apart else first
-            steps = second.database("steps")
-            history = (server() if apart else first).database("history")
             try:
-                self._at_once(binary, second, pushed, steps, history)
-            except BaseException:  # Ctrl-C: the CLI at work there ends as its database goes
-                first.cluster.stop(immediate=True)
+                self._at_once(binary, server, pool)
+            except BaseException:  # Ctrl-C: a CLI at work there ends as its database goes
+                for each in servers:
+                    each.cluster.stop(immediate=True)
                 raise
 
     def _at_once(
-        self, binary: Path, scratch: Scratch, pushed: Target, steps: Target, history: Target
+        self, binary: Path, server: Callable[[], Scratch], pool: ThreadPoolExecutor
     ) -> None:
-        with ThreadPoolExecutor(2) as pool:
-            push: Future[tuple[Snapshot | None, list[CheckFinding]]] | None = None
-            if "apply" in self.checks:
-                push = pool.submit(self._timed, "apply", lambda: self._push(binary, pushed))
-            target: Future[list[CheckFinding]] | None = None
-            if "target" in self.checks and "target" not in self.skipped:
-                target = pool.submit(self._timed, "target", lambda: self._target(binary, history))
+        """Let the CLI work while the files are tried one by one."""
+        push: Future[Pushed] | None = None
+        target: Future[list[CheckFinding]] | None = None
+        if "apply" in self.checks:
+            pushed = server().database("pushed")
+            push = pool.submit(self._timed, "apply", lambda: self._push(binary, pushed))
+        if "target" in self.checks and "target" not in self.skipped:
+            history = server().database("history")
+            target = pool.submit(self._timed, "target", lambda: self._target(binary, history))
+        if self.checks & _BY_WALK:
+            scratch = server()
+            steps = scratch.database("steps")
             began = time.monotonic()
             walked = walk(scratch, steps, self.read, self.checks, self.progress)
-            for name in ("twice", "rollback", "cycle"):
+            for name in self.checks & _BY_WALK - {"apply"}:
                 self.seconds[name] = time.monotonic() - began
             self._note_walk(walked, push.result() if push is not None else None)
-            if target is not None:
-                self.progress("comparing with the target")
-                self.findings += target.result()
+        if target is not None:
+            self.progress("comparing with the target")
+            self.findings += target.result()
 
     def _timed(self, name: str, work: Callable[[], _T]) -> _T:
         began = time.monotonic()
@@ -235,54 +244,10 @@ class _Check:
         finally:
             self.seconds[name] = time.monotonic() - began
 
-    def _push(self, binary: Path, database: Target) -> tuple[Snapshot | None, list[CheckFinding]]:
-        """Apply the whole history with the real CLI."""
-        from riptide.cli import SupabaseCLI
-        from riptide.database import connect
-        from riptide.migrations.explain import explain
+    def _push(self, binary: Path, database: Target) -> Pushed:
+        return push_all(replace(self.settings, target=database), self.runner, binary, self.read)
 
-        settings = replace(self.settings, target=database)
-        cli = SupabaseCLI(binary, settings, self.runner)
-        answer = cli.run(cli.push_argv(), timeout=600)
-        if answer.ok:
-            with connect(database, name="riptide check") as connection:
-                return snapshot(connection), []
-        names = re.findall(r"^Applying migration (\S+\.sql)", answer.completed.stderr, re.MULTILINE)
-        file = next((each for each in self.read.files if each.path.name in names[-1:]), None)
-        if file is None:
-            return None, [
-                CheckFinding(
-                    check="apply",
-                    level=Level.ERROR,
-                    message=f"the Supabase CLI could not push: {answer.error_message}".partition(
-                        "\n"
-                    )[0],
-                    next_step=answer.suggestion,
-                )
-            ]
-        error = explain(
-            answer.error_message,
-            self.read.texts[file.version],
-            file.path,
-            settings,
-            state="",
-            next_step="",
-        )
-        return None, [
-            CheckFinding(
-                check="apply",
-                level=Level.ERROR,
-                message=f"cannot be applied: {error.message.partition(': ')[2]}",
-                file=file.path,
-                line=error.line,
-                sqlstate=error.sqlstate or "",
-                next_step="mend the statement",
-            )
-        ]
-
-    def _note_walk(
-        self, walked: Walk, pushed: tuple[Snapshot | None, list[CheckFinding]] | None
-    ) -> None:
+    def _note_walk(self, walked: Walk, pushed: Pushed | None) -> None:
         failed = walked.failed
         if failed is not None:
             for name in ("twice", "rollback"):
@@ -303,7 +268,7 @@ class _Check:
         if pushed is None:
             self.findings += ours  # told under its name, though left out: the rest depends on it
             return
-        schema, theirs = pushed
+        schema, theirs = pushed.schema, pushed.findings
         if theirs:  # the CLI's own word, unless ours knows that the machine is to blame
             self.findings += ours if any(each.level is Level.WARNING for each in ours) else theirs
             return

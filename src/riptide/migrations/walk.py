@@ -6,6 +6,7 @@ application, the rollback) is undone at once, so that no file's fault is laid at
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from riptide.settings import Target
     from riptide.stack.embedded.scratch import Scratch
 
+_WORD = re.compile(r"[^\s,]+[\s,]*|[\s,]+")
 _MOST = 12  # differences listed of one file
 
 # Roles belong to the server and not to a database, so they are no part of a snapshot.
@@ -339,7 +341,7 @@ def listed(
 
 def _narrowed(before: str, after: str, most: int = 70) -> tuple[str, str]:
     """Leave out what two definitions have in common at both ends, but for a few words."""
-    one, two = before.split(" "), after.split(" ")
+    one, two = _WORD.findall(before), _WORD.findall(after)
     start = 0
     while start < min(len(one), len(two)) and one[start] == two[start]:
         start += 1
@@ -349,7 +351,7 @@ def _narrowed(before: str, after: str, most: int = 70) -> tuple[str, str]:
     start, end = max(0, start - 1), max(0, end - 1)
     shown = []
     for words in (one, two):
-        text = " ".join(" ".join(words[start : len(words) - end]).split())
+        text = " ".join("".join(words[start : len(words) - end]).split())
         text = text if len(text) <= most else text[: most - 1] + "…"
         left, right = "… " if start else "", " …" if end else ""
         shown.append(f"{left}{text}{right}" if text else "nothing")

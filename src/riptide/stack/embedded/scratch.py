@@ -52,7 +52,9 @@ class Scratch:
 
         with psycopg.connect(self.cluster.url(SUPERUSER), autocommit=True) as connection:
             connection.execute(
-                f'create database "{name}" template "{template}" owner postgres'.encode()
+                # Without fsync copying the files is the fastest, and needs no WAL.
+                f'create database "{name}" template "{template}" strategy file_copy '
+                "owner postgres".encode()
             )
         return Target(kind=SCRATCH, url=self.cluster.url(database=name))
 
