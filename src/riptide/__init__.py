@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         ToolNotFoundError,
     )
     from riptide.migrations.check import check_migrations
+    from riptide.migrations.diff import diff_migration
     from riptide.migrations.files import create_migration
     from riptide.migrations.history import list_migrations
     from riptide.migrations.init import initialize_supabase
@@ -64,6 +65,7 @@ __all__ = [
     "apply_migrations",
     "check_migrations",
     "create_migration",
+    "diff_migration",
     "initialize_supabase",
     "list_migrations",
     "open_stack",
@@ -81,6 +83,7 @@ _HOMES = {
     "apply_migrations": "riptide.migrations.push",
     "check_migrations": "riptide.migrations.check",
     "create_migration": "riptide.migrations.files",
+    "diff_migration": "riptide.migrations.diff",
     "initialize_supabase": "riptide.migrations.init",
     "list_migrations": "riptide.migrations.history",
     "open_stack": "riptide.stack",

@@ -192,7 +192,7 @@ def hold(
         CommandError: The CLI could not compare.
     """
     target = settings.target
-    differences = [each for each in compare(expected, actual) if not _is_the_platforms(each)]
+    differences = [each for each in compare(expected, actual) if not is_the_platforms(each)]
     # What only our snapshot sees may be the platform's, where the platform is not ours: then the
     # CLI decides how much it weighs. Of our own stack any difference is one.
     sql = ""
@@ -238,7 +238,8 @@ def diff(
     return str(answer.data.get("diff") or "").strip()
 
 
-def _is_the_platforms(difference: Difference) -> bool:
+def is_the_platforms(difference: Difference) -> bool:
+    """Whether a difference may come of Supabase's own images rather than of a project."""
     if difference.kind == "extension":
         return difference.before is None and difference.name in _PLATFORM_EXTENSIONS
     # Those of Supabase's own roles differ from one version of its images to the next.

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from riptide.results._base import Result
 from riptide.results.check import CheckFinding, CheckReport, CheckStep, Level
+from riptide.results.diff import DiffResult
 from riptide.results.lint import Finding
 from riptide.results.migrations import (
     InitResult,
@@ -37,6 +38,7 @@ __all__ = [
     "CheckFinding",
     "CheckReport",
     "CheckStep",
+    "DiffResult",
     "Finding",
     "InitResult",
     "Level",

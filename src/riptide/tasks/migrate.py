@@ -405,3 +405,31 @@ def check(
         show.report(report, settings)
     if not report.ok:
         raise Exit(code=3)
+
+
+@task("name", help={"name": "letters, digits, underscores: add_teams", "json": JSON_HELP})
+def diff(c: Context, name: str, json: bool = False) -> None:
+    """Write what was changed by hand in the local database as a migration and its twin."""
+    from riptide import render
+    from riptide.migrations.diff import diff_migration
+    from riptide.migrations.files import check_name
+    from riptide.render import diff as show
+
+    settings = settings_for()
+    if is_dry(c):
+        check_name(name)
+        folders = (settings.migrations_dir, settings.rollbacks_dir)
+        words = "supabase db diff --from=<scratch database> --to="
+        render.lines(
+            [
+                words + mask(settings.local_db_url),
+                *(f"write {settings.relative(each)}/<now>_{name}.sql" for each in folders),
+            ]
+        )
+        return
+    with render.progress() as progress:
+        made = diff_migration(name, settings=settings, progress=progress)
+    if json:
+        render.as_json(made)
+    else:
+        show.diff(made, settings)

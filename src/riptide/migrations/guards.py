@@ -1,0 +1,102 @@
+"""SQL as pg-delta writes it, made so that it may run twice with no effect.
+
+Not a parser: pg-delta (the comparison in the Supabase CLI) writes each kind of statement in one
+way. What is not known here stays as it is, and the trial on a scratch database tells.
+"""
+
+from __future__ import annotations
+
+import re
+
+from riptide.migrations.sql import split
+
+_NAME = r'(?:"(?:[^"]|"")+"|[\w$]+)'
+_QUALIFIED = rf"{_NAME}(?:\.{_NAME})*"
+_FUNCTION_BODIES = "check_function_bodies"
+
+
+def _rule(pattern: str, replacement: str) -> tuple[re.Pattern[str], str]:
+    return re.compile(pattern, re.IGNORECASE), replacement
+
+
+# One substitution at the beginning of a statement.
+_SIMPLE = (
+    _rule(
+        r"^create (table|unlogged table|foreign table|schema|extension|sequence|materialized view"
+        r"|statistics)\s+(?!if not)",
+        r"CREATE \1 IF NOT EXISTS ",
+    ),
+    _rule(r"^create (unique )?index (?!if not|concurrently)", r"CREATE \1INDEX IF NOT EXISTS "),
+    _rule(r"^create (view|trigger|rule|aggregate|function|procedure) ", r"CREATE OR REPLACE \1 "),
+    _rule(
+        r"^drop (table|foreign table|schema|extension|sequence|materialized view|view|statistics"
+        r"|index|policy|trigger|rule|function|procedure|aggregate|type|domain|publication"
+        r"|event trigger)\s+(?!if exists)",
+        r"DROP \1 IF EXISTS ",
+    ),
+    _rule(rf"^(alter type {_QUALIFIED}\s+add value) (?!if not)", r"\1 IF NOT EXISTS "),
+    _rule(rf"^(alter table (?:only )?{_QUALIFIED}\s+add column) (?!if not)", r"\1 IF NOT EXISTS "),
+    _rule(
+        rf"^(alter table (?:only )?{_QUALIFIED}\s+drop (?:column|constraint)) (?!if exists)",
+        r"\1 IF EXISTS ",
+    ),
+)
+_POLICY = re.compile(rf"^create policy ({_NAME}) on ({_QUALIFIED})", re.IGNORECASE)
+_TYPE = re.compile(rf"^create (?:type|domain) ({_QUALIFIED})", re.IGNORECASE)
+_CONSTRAINT = re.compile(
+    rf"^alter table (?:only )?({_QUALIFIED})\s+add constraint ({_NAME})", re.IGNORECASE
+)
+
+
+def guarded(text: str) -> str:
+    """Give the statements of ``text`` so that a second run changes nothing."""
+    statements = [each.text for each in split(text)]
+    needs_bodies = any(
+        re.match(r"create (or replace )?(function|procedure)\b", each, re.IGNORECASE)
+        for each in statements
+    )
+    return "".join(
+        f"{_guard(each)};\n\n"
+        for each in statements
+        if needs_bodies or _FUNCTION_BODIES not in each.partition("=")[0]
+    )
+
+
+def _guard(statement: str) -> str:
+    if policy := _POLICY.match(statement):
+        return f"DROP POLICY IF EXISTS {policy[1]} ON {policy[2]};\n{statement}"
+    if made := _TYPE.match(statement):
+        return _unless(f"to_regtype({_literal(made[1])}) is not null", statement)
+    if constraint := _CONSTRAINT.match(statement):
+        name = constraint[2]
+        name = name[1:-1].replace('""', '"') if name.startswith('"') else name.lower()
+        there = (
+            f"exists (select from pg_constraint where conname = {_literal(name)}\n"
+            f"    and conrelid = {_literal(constraint[1])}::regclass)"
+        )
+        return _unless(there, statement)
+    for pattern, replacement in _SIMPLE:
+        changed, times = pattern.subn(replacement, statement, count=1)
+        if times:
+            # The words that the pattern kept are pg-delta's, in capitals.
+            return changed
+    return statement
+
+
+def _unless(condition: str, statement: str) -> str:
+    tag = "$guard$"
+    while tag in statement:
+        tag = f"{tag[:-1]}_$"
+    body = "\n".join(f"    {line}" if line else "" for line in statement.splitlines())
+    if "'" in statement or "$" in statement:  # a line break in a literal is its own
+        body = f"    {statement}"
+    return f"do {tag} begin\n  if not {_bare(condition)} then\n{body};\n  end if;\nend {tag}"
+
+
+def _bare(condition: str) -> str:
+    """Put a condition in parentheses where ``not`` would bind to a part of it."""
+    return f"({condition})" if " is not null" in condition else condition
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
