@@ -31,12 +31,14 @@ if TYPE_CHECKING:
         ToolNotFoundError,
     )
     from riptide.migrations.check import check_migrations
+    from riptide.migrations.diagnose import diagnose_history
     from riptide.migrations.diff import diff_migration
     from riptide.migrations.files import create_migration
     from riptide.migrations.history import list_migrations
     from riptide.migrations.init import initialize_supabase
     from riptide.migrations.plan import plan_push
     from riptide.migrations.push import apply_migrations
+    from riptide.migrations.repair import repair_history
     from riptide.migrations.reset import reset_database
     from riptide.migrations.restore import restore_rows
     from riptide.migrations.rollback import rollback_migrations
@@ -65,11 +67,13 @@ __all__ = [
     "apply_migrations",
     "check_migrations",
     "create_migration",
+    "diagnose_history",
     "diff_migration",
     "initialize_supabase",
     "list_migrations",
     "open_stack",
     "plan_push",
+    "repair_history",
     "reset_database",
     "restore_rows",
     "rollback_migrations",
@@ -83,11 +87,13 @@ _HOMES = {
     "apply_migrations": "riptide.migrations.push",
     "check_migrations": "riptide.migrations.check",
     "create_migration": "riptide.migrations.files",
+    "diagnose_history": "riptide.migrations.diagnose",
     "diff_migration": "riptide.migrations.diff",
     "initialize_supabase": "riptide.migrations.init",
     "list_migrations": "riptide.migrations.history",
     "open_stack": "riptide.stack",
     "plan_push": "riptide.migrations.plan",
+    "repair_history": "riptide.migrations.repair",
     "reset_database": "riptide.migrations.reset",
     "restore_rows": "riptide.migrations.restore",
     "rollback_migrations": "riptide.migrations.rollback",

@@ -190,3 +190,17 @@ def test_remote_target_s_name_has_no_password(settings: Settings) -> None:
     remote = replace(settings, target=REMOTE)
     assert remote.target.name == "remote (db.example.com:5432/postgres)"
     assert "s3cret" not in repr(remote)
+
+
+def test_diff_and_repair_argv(cli: SupabaseCLI, settings: Settings) -> None:
+    """A remote password is in no argv, a scratch one is; a repair always names its versions."""
+    scratch = Target(kind="scratch", url="postgresql://postgres:postgres@127.0.0.1:5/a")
+    end = tail(settings)
+    assert cli.diff_argv(scratch, REMOTE) == [
+        *("/bin/supabase", "db", "diff", f"--from={scratch.url}"),
+        *("--to=postgresql://postgres@db.example.com:5432/postgres", *end),
+    ]
+    repair = ["/bin/supabase", "migration", "repair", "--status=reverted", "--yes"]
+    assert cli.repair_argv("reverted", ["1", "2"]) == [*repair, "1", "2", *end]
+    with pytest.raises(ValueError, match="without a version"):
+        cli.repair_argv("applied", [])

@@ -49,6 +49,11 @@ class Stored:
     statements: tuple[str, ...] = ()
 
     @property
+    def label(self) -> str:
+        """``<version>_<name>``, as in a file's name."""
+        return f"{self.version}_{self.name}" if self.name else self.version
+
+    @property
     def text(self) -> str:
         """The statements as one script."""
         return "".join(f"{each};\n" for each in self.statements)
@@ -115,11 +120,10 @@ def applied(rows: Sequence[Stored], read: Read) -> Applied:
     for row in rows:
         file, text = files.get(row.version), read.texts.get(row.version)
         if text is None:
-            label = f"{row.version}_{row.name}" if row.name else row.version
             findings.append(
                 _finding(
                     Level.ERROR,
-                    f"{label} is applied there, and this project has no file for it",
+                    f"{row.label} is applied there, and this project has no file for it",
                     next_step="inv migrate.repair says what probably happened",
                 )
             )

@@ -24,6 +24,7 @@ from riptide.results.migrations import (
     PushResult,
     ResetResult,
 )
+from riptide.results.repair import Cause, Diagnosis, HistoryDiagnosis, RepairResult
 from riptide.results.rls import RlsCheck, RlsReport, Verdict
 from riptide.results.rollback import (
     RestoredTable,
@@ -35,11 +36,14 @@ from riptide.results.rollback import (
 from riptide.results.stack import Service, StackStatus
 
 __all__ = [
+    "Cause",
     "CheckFinding",
     "CheckReport",
     "CheckStep",
+    "Diagnosis",
     "DiffResult",
     "Finding",
+    "HistoryDiagnosis",
     "InitResult",
     "Level",
     "Migration",
@@ -50,6 +54,7 @@ __all__ = [
     "Problem",
     "PushPlan",
     "PushResult",
+    "RepairResult",
     "ResetResult",
     "RestoreResult",
     "RestoredTable",

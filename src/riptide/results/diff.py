@@ -49,4 +49,6 @@ class DiffResult(Result):
     @property
     def next_step(self) -> str:
         """How to record it where the database has the change already; ``""`` if it was none."""
-        return f"inv migrate.repair {self.version} --status applied" if self.version else ""
+        return (
+            f"inv migrate.repair --versions {self.version} --status applied" if self.version else ""
+        )

@@ -433,3 +433,49 @@ def diff(c: Context, name: str, json: bool = False) -> None:
         render.as_json(made)
     else:
         show.diff(made, settings)
+
+
+@task(
+    help={
+        "versions": "those to record, with commas between; none: say what probably happened",
+        "status": "applied or reverted: what to record them as",
+        "yes": YES_HELP,
+        "target": TARGET_HELP,
+        "json": JSON_HELP,
+    }
+)
+def repair(
+    c: Context,
+    versions: str = "",
+    status: str = "",
+    yes: bool = False,
+    target: str = "",
+    json: bool = False,
+) -> None:
+    """Say why history and files do not match (3); record named versions anew."""
+    from riptide import render
+    from riptide.migrations.diagnose import diagnose_history
+    from riptide.migrations.repair import check_request, repair_history
+    from riptide.render import repair as show
+
+    settings = settings_for(target=target)
+    if not versions and not status:
+        found = diagnose_history(settings=settings)
+        if json:
+            render.as_json(found)
+        else:
+            show.diagnosis(found)
+        if not found.ok:
+            raise Exit(code=3)
+        return
+    wanted = check_request([each.strip() for each in versions.split(",") if each.strip()], status)
+    if is_dry(c):
+        render.lines([_command(_preview_cli(settings).repair_argv(status, wanted))])
+        return
+    confirm(f"Record {', '.join(wanted)} of {settings.target.name} as {status}?", yes=yes)
+    with render.progress() as progress:
+        result = repair_history(wanted, status=status, settings=settings, progress=progress)
+    if json:
+        render.as_json(result)
+    else:
+        show.repaired(result)
