@@ -147,9 +147,10 @@ def test_killed_rollback_lets_go_of_its_locks(db: Database) -> None:
 def test_connection_that_is_cut(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """A session that is ended from outside is told in the one form; the next call converges."""
     from riptide.migrations import rollback
+    from riptide.migrations import take_back as taking_back
 
     given(db, 2)
-    take_back = rollback.take_back
+    take_back = taking_back.take_back
     done: list[str] = []
 
     def cut(connection: psycopg.Connection, *arguments: Any, **options: Any) -> None:

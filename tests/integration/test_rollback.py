@@ -367,10 +367,10 @@ def test_row_that_comes_in_the_meantime_is_not_lost(
     db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A row inserted between rehearsal and rollback stops it; with leave it is saved, too."""
-    from riptide.migrations import rollback
+    from riptide.migrations import rollback, rollback_rehearsal
 
     db.given(1, ONE, "drop table public.one;")
-    rehearse = rollback.rehearse
+    rehearse = rollback_rehearsal.rehearse
 
     def late(*arguments: Any) -> Any:
         found = rehearse(*arguments)
@@ -392,10 +392,10 @@ def test_table_that_comes_in_the_meantime_is_not_lost(
     db: Database, monkeypatch: pytest.MonkeyPatch, allow: bool
 ) -> None:
     """A table made between rehearsal and rollback, and dropped by a cascade, loses no row."""
-    from riptide.migrations import rollback
+    from riptide.migrations import rollback, rollback_rehearsal
 
     db.given(1, "create schema other;", "drop schema other cascade;")
-    rehearse = rollback.rehearse
+    rehearse = rollback_rehearsal.rehearse
 
     def late(*arguments: Any) -> Any:
         found = rehearse(*arguments)
@@ -482,11 +482,11 @@ def test_blocked_table_is_not_waited_for(db: Database) -> None:
 
 def test_table_blocked_after_the_rehearsal(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """A table that is blocked when the second of two is taken back leaves the first one done."""
-    from riptide.migrations import rollback
+    from riptide.migrations import rollback, rollback_rehearsal
 
     db.given(1, ONE, "drop table public.one;")
     db.given(2, "create table public.two (id int);", "drop table public.two;")
-    rehearse, holder = rollback.rehearse, psycopg.connect(db.settings.local_db_url)
+    rehearse, holder = rollback_rehearsal.rehearse, psycopg.connect(db.settings.local_db_url)
 
     def late(*arguments: Any) -> Any:
         found = rehearse(*arguments)
@@ -505,10 +505,10 @@ def test_history_row_that_somebody_else_removed(
     db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where the history row has gone in the meantime, the twin is undone."""
-    from riptide.migrations import rollback
+    from riptide.migrations import rollback, rollback_rehearsal
 
     db.given(1, ONE, "drop table public.one;")
-    rehearse = rollback.rehearse
+    rehearse = rollback_rehearsal.rehearse
 
     def late(*arguments: Any) -> Any:
         found = rehearse(*arguments)

@@ -105,14 +105,14 @@ def scratch_server(
         try:
             try:
                 cluster.files.stage(template)
-                cluster.files.use_staged()
             except OSError as error:
                 raise StackError(
                     f"no scratch database can be made in {folder.parent}: {error.strerror}",
                     state="nothing was changed",
                     next_step="set TMPDIR to a folder with 100 MB to spare",
                 ) from None
-            cluster.start()
+            with cluster.files.swapped():
+                cluster.start()
             yield Scratch(cluster=cluster)
         finally:
             cluster.stop(immediate=True)
