@@ -100,7 +100,7 @@ def rollback_migrations(
             return work.run(connection, steps, to, dry_run=dry_run)
         except Interrupted:
             raise
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, SystemExit):  # SIGTERM raises the second
             raise Interrupted("nothing was changed", again) from None
 
 
@@ -160,7 +160,7 @@ class _Rollback:
                 allow_data_loss=self.allow,
                 lock_timeout=self.lock_timeout,
             )
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, SystemExit):  # SIGTERM raises the second
             raise self._interrupted(connection, twin.version) from None
         except RefusedByDatabase as refused:
             self._forget(connection, twin.version)
