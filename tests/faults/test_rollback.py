@@ -55,7 +55,7 @@ def wait_for(db: Database, query: str) -> None:
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         found = db.sql(
-            f"select from pg_stat_activity where query like '{query}%' and state = 'active' "
+            f"select 1 from pg_stat_activity where query like '{query}%' and state = 'active' "
             "and pid <> pg_backend_pid()"
         )
         if found:
@@ -102,7 +102,7 @@ def test_interrupted_rollback_tells_the_truth(db: Database) -> None:
         wait_for(db, "drop table public.t2")
         deadline = time.monotonic() + 10
         while time.monotonic() < deadline and db.sql(
-            "select from pg_stat_activity where query like 'drop table public.t2%' "
+            "select 1 from pg_stat_activity where query like 'drop table public.t2%' "
             "and state = 'active' and pid <> pg_backend_pid()"
         ):
             if _ == 2:
@@ -147,10 +147,10 @@ def test_killed_rollback_lets_go_of_its_locks(db: Database) -> None:
 def test_connection_that_is_cut(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """A session that is ended from outside is told in the one form; the next call converges."""
     from riptide.migrations import rollback
-    from riptide.migrations import take_back as taking_back
+    from riptide.migrations import take_back as module
 
     given(db, 2)
-    take_back = taking_back.take_back
+    take_back = module.take_back
     done: list[str] = []
 
     def cut(connection: psycopg.Connection, *arguments: Any, **options: Any) -> None:

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg.types.json import Json, Jsonb
 
-from riptide import apply_migrations, restore_rows, rollback_migrations
+from riptide import restore_rows, rollback_migrations
 
 if TYPE_CHECKING:
     from _database import Database
@@ -67,7 +67,7 @@ def columns(table: Table) -> list[str]:
 
 
 @settings(
-    max_examples=12,
+    max_examples=40,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
@@ -89,9 +89,10 @@ def test_rows_come_back_equal(db: Database, made: list[Table]) -> None:
         else:
             second.append(f"create table {name} ({', '.join([*key, *all_columns])});")
             back.append(f"drop table {name};")
-    db.migration(1, "\n".join(first), "")
-    db.migration(2, "\n".join(second), "\n".join(back))
-    apply_migrations(settings=db.settings)
+    first_text, second_text = "\n".join(first), "\n".join(second)
+    db.migration(1, first_text, "")
+    db.migration(2, second_text, "\n".join(back))
+    db.apply((1, first_text), (2, second_text))
     with psycopg.connect(db.settings.local_db_url) as connection:
         for number, table in enumerate(made):
             for row, values in enumerate(table.rows):
@@ -100,7 +101,7 @@ def test_rows_come_back_equal(db: Database, made: list[Table]) -> None:
                 connection.execute(query.encode(), [row, *values])
     before = contents(db, len(made))
     folder = rollback_migrations(settings=db.settings, allow_data_loss=True).saved_to
-    apply_migrations(settings=db.settings)
+    db.apply((2, second_text))
     if folder is not None:
         restore_rows(folder, settings=db.settings)
         assert restore_rows(folder, settings=db.settings).restored == 0

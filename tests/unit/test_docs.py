@@ -23,7 +23,18 @@ from riptide.tasks import namespace
 ROOT = Path(__file__).resolve().parents[2]
 # Caches, environments, what a stack writes, a person's own settings.
 NOT_OURS = (
-    *(".git", ".venv", ".nox", ".cache", ".temp", ".branches", ".*_cache", ".env", ".coverage"),
+    *(
+        ".git",
+        ".venv",
+        ".nox",
+        ".cache",
+        ".temp",
+        ".branches",
+        ".*_cache",
+        ".env",
+        ".coverage",
+        ".hypothesis",
+    ),
     *("node_modules", "__pycache__", "*.egg-info", "build", "dist", "*.pyc"),
 )
 SETTING = re.compile(r"(?:RIPTIDE|SUPABASE)_[A-Z_]+")
