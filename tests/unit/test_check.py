@@ -12,9 +12,9 @@ from riptide.errors import ConfigError
 from riptide.migrations.against import Stored, applied, essence
 from riptide.migrations.check_files import read_files
 from riptide.migrations.guards import guarded
+from riptide.migrations.listing import listed
 from riptide.migrations.replay import batches
 from riptide.migrations.snapshot import Difference
-from riptide.migrations.walk import listed
 from riptide.render.check import junit
 from riptide.results import CheckFinding, CheckReport, CheckStep, Level
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from riptide.cli import SupabaseCLI, failure
 from riptide.database import connect
+from riptide.migrations.listing import listed
 from riptide.migrations.replay import ReplayError, apply
 from riptide.migrations.snapshot import Difference, Snapshot, compare, take
-from riptide.migrations.walk import listed
 from riptide.results.check import CheckFinding, Level
 
 if TYPE_CHECKING:

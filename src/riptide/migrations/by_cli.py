@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from riptide.cli import SupabaseCLI
 from riptide.migrations.explain import explain
+from riptide.migrations.listing import listed
+from riptide.migrations.snapshot import compare
 from riptide.migrations.walk import snapshot
 from riptide.results.check import CheckFinding, Level
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
     from riptide.migrations.check_files import Read
     from riptide.migrations.snapshot import Snapshot
+    from riptide.migrations.walk import Walk
     from riptide.runner import Runner
     from riptide.settings import Settings
 
@@ -49,16 +52,7 @@ def push_all(settings: Settings, runner: Runner, binary: Path, read: Read) -> Pu
     file = next((each for each in read.files if each.path.name in names[-1:]), None)
     if file is None:
         words = answer.error_message.partition("\n")[0]
-        return Pushed(
-            findings=(
-                CheckFinding(
-                    check="apply",
-                    level=Level.ERROR,
-                    message=f"the Supabase CLI could not push: {words}",
-                    next_step=answer.suggestion,
-                ),
-            )
-        )
+        return Pushed(findings=(failed(words, answer.suggestion),))
     error = explain(
         answer.error_message,
         read.texts[file.version],
@@ -80,3 +74,46 @@ def push_all(settings: Settings, runner: Runner, binary: Path, read: Read) -> Pu
             ),
         )
     )
+
+
+def failed(words: str, next_step: str) -> CheckFinding:
+    """Give the finding for a push that failed for no file's fault."""
+    return CheckFinding(
+        check="apply",
+        level=Level.ERROR,
+        message=f"the Supabase CLI could not push: {words}",
+        next_step=next_step,
+    )
+
+
+def agree(walked: Walk, pushed: Pushed | None) -> list[CheckFinding]:
+    """Say whether the CLI and the replay file by file came to the same.
+
+    Args:
+        walked: The replay.
+        pushed: The CLI's push, or ``None`` where it was left out.
+    """
+    ours = [each for each in walked.findings if each.check == "apply"]
+    if pushed is None:
+        return ours  # told though it was left out: the other checks depend on it
+    if pushed.findings:
+        # The CLI's own word, unless the replay knows that this machine is to blame.
+        blameless = any(each.level is Level.WARNING for each in ours)
+        return ours if blameless else list(pushed.findings)
+    if ours:
+        return [
+            replace(each, message=f"the CLI applies it, a replay does not: {each.message}")
+            for each in ours
+        ]
+    differences = compare(pushed.schema or {}, walked.last)
+    if not differences:
+        return []
+    return [
+        CheckFinding(
+            check="apply",
+            level=Level.ERROR,
+            message="the Supabase CLI and a replay of the files come to different schemas",
+            details=listed(differences, "changed", "only by the CLI", "only by the replay"),
+            next_step="look for what depends on the time, the session or the order",
+        )
+    ]

@@ -14,10 +14,10 @@ from riptide.errors import ConfigError, DriftError, MigrationError, ToolNotFound
 from riptide.migrations import against
 from riptide.migrations.files import check_name, next_version, scan
 from riptide.migrations.guards import guarded
+from riptide.migrations.listing import listed
 from riptide.migrations.replay import ReplayError, apply, try_out
 from riptide.migrations.snapshot import Snapshot, compare, take
 from riptide.migrations.sql import split
-from riptide.migrations.walk import listed
 from riptide.results.diff import DiffResult
 
 if TYPE_CHECKING:

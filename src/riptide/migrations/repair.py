@@ -66,14 +66,16 @@ def repair_history(
     cli = SupabaseCLI(find_cli(settings, runner=runner), settings, runner)
     with push_lock(settings.target, purpose="repair", progress=progress):
         if status == "reverted":
-            known = {each.version for each in list_migrations(settings=settings).applied}
+            known = {
+                each.version for each in list_migrations(settings=settings, runner=runner).applied
+            }
             _refuse_absent(wanted, known, f"the history of {settings.target.name} does not have")
         if progress is not None:
             progress("supabase migration repair")
         answer = cli.run(cli.repair_argv(status, wanted))
         if not answer.ok:
             raise failure(answer, "the history was not repaired", state="nothing was changed")
-        now = {each.version for each in list_migrations(settings=settings).applied}
+        now = {each.version for each in list_migrations(settings=settings, runner=runner).applied}
     wrong = [each for each in wanted if (each in now) != (status == "applied")]
     if wrong:
         raise DriftError(

@@ -6,18 +6,18 @@ application, the rollback) is undone at once, so that no file's fault is laid at
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from riptide.database import connect
+from riptide.migrations.listing import listed
 from riptide.migrations.replay import ReplayError, apply, batches, try_out
 from riptide.migrations.snapshot import Difference, Snapshot, compare, take
 from riptide.migrations.sql import line_of, split
 from riptide.results.check import CheckFinding, Level
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     import psycopg
 
@@ -26,14 +26,12 @@ if TYPE_CHECKING:
     from riptide.settings import Target
     from riptide.stack.embedded.scratch import Scratch
 
-_WORD = re.compile(r"[^\s,]+[\s,]*|[\s,]+")
-_MOST = 12  # differences listed of one file
 
 # Roles belong to the server and not to a database, so they are no part of a snapshot.
 _ROLES = """
 select 'role', rolname, concat_ws(' ',
   case when rolcanlogin then 'login' end, case when rolbypassrls then 'bypassrls' end,
-  (select 'member of ' || string_agg(m.roleid::regrole::text, ',' order by 1)
+  (select 'member of ' || string_agg(m.roleid::regrole::text, ',' order by m.roleid::regrole::text)
    from pg_auth_members as m where m.member = r.oid))
 from pg_roles as r where rolname !~ '^pg_'
 """
@@ -313,46 +311,3 @@ def _refused(
         sqlstate=error.sqlstate,
         next_step=next_step,
     )
-
-
-def listed(
-    differences: Sequence[Difference], changed: str, gone: str, new: str, most: int = _MOST
-) -> tuple[str, ...]:
-    """Give differences as lines for a person.
-
-    Args:
-        differences: What differs.
-        changed: What to call one that is in both.
-        gone: What to call one that is only in the first.
-        new: What to call one that is only in the second.
-        most: How many lines; the rest is counted.
-    """
-    lines = []
-    for each in differences[:most]:
-        if each.before is None or each.after is None:
-            lines.append(f"{new if each.before is None else gone}: {each.kind} {each.name}")
-        else:
-            before, after = _narrowed(each.before, each.after)
-            lines.append(f"{changed}: {each.kind} {each.name}: {before}  →  {after}")
-    if len(differences) > most:
-        lines.append(f"… and {len(differences) - most} more")
-    return tuple(lines)
-
-
-def _narrowed(before: str, after: str, most: int = 70) -> tuple[str, str]:
-    """Leave out what two definitions have in common at both ends, but for a few words."""
-    one, two = _WORD.findall(before), _WORD.findall(after)
-    start = 0
-    while start < min(len(one), len(two)) and one[start] == two[start]:
-        start += 1
-    end = 0
-    while end < min(len(one), len(two)) - start and one[-1 - end] == two[-1 - end]:
-        end += 1
-    start, end = max(0, start - 1), max(0, end - 1)
-    shown = []
-    for words in (one, two):
-        text = " ".join("".join(words[start : len(words) - end]).split())
-        text = text if len(text) <= most else text[: most - 1] + "…"
-        left, right = "… " if start else "", " …" if end else ""
-        shown.append(f"{left}{text}{right}" if text else "nothing")
-    return shown[0], shown[1]

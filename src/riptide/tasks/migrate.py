@@ -383,7 +383,8 @@ def check(
 ) -> None:
     """Try every migration and rollback on scratch databases; 3 when one is wrong."""
     from riptide import render
-    from riptide.migrations.check import CHECKS, check_migrations
+    from riptide.migrations.check import check_migrations
+    from riptide.migrations.check_run import CHECKS
     from riptide.render import check as show
 
     settings = settings_for(target=target)
