@@ -269,6 +269,11 @@ class Bench:
                 row = ratios[name]
                 self.add(f"inv migrate.status / {label}", row, unit="x", goal=1.0, strict=True)
 
+    def check(self) -> None:
+        """Measure ``inv migrate.check`` of this project's own migrations, target included."""
+        times = [self.inv("migrate.check") for _ in range(self.runs)]
+        self.add("inv migrate.check, this project's migrations", times, goal=10.0)
+
     def reset(self) -> None:
         """Measure ``inv stack.reset`` with the schema in place."""
         times = []
@@ -419,7 +424,8 @@ def measure(*, runs: int, clone: bool) -> tuple[list[Row], dict[str, Any]]:
         with project() as (settings, base):
             toolchain = ensure_toolchain(settings, progress=say)
             bench = Bench(settings, toolchain, base, runs)
-            parts = [bench.start, bench.up, bench.memory, bench.status, bench.reset, bench.imports]
+            parts = [bench.start, bench.up, bench.memory, bench.check, bench.status]
+            parts += [bench.reset, bench.imports]
             for part in [*parts, bench.clone] if clone else parts:
                 say(f"measuring: {part.__name__}")
                 part()

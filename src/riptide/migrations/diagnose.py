@@ -224,8 +224,8 @@ class _Doctor:
         return Diagnosis(
             versions=(row.version,),
             cause=Cause.UNKNOWN,
-            message=f"nothing here knows {row.label}. If its file is gone for good, and what it "
-            "made is to stay",
+            message=f"nothing here knows {row.label}. If its file is gone for good and what it "
+            "made is to stay:",
             commands=(gone,),
         )
 
