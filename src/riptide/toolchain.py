@@ -163,6 +163,7 @@ def find_cli(
     *,
     runner: Runner | None = None,
     progress: Callable[[str], None] | None = None,
+    state: str | None = None,
 ) -> Path:
     """Give the Supabase CLI to use, the first of these that there is.
 
@@ -173,18 +174,25 @@ def find_cli(
 
     One that npm installed is called by its native binary, not through Node.js.
 
+    Args:
+        settings: The project's.
+        runner: What asks a CLI for its version, and runs npm.
+        progress: See `ensure_toolchain`.
+        state: What state things are in, for the error about a CLI that cannot be used: only the
+            caller knows what it has done already.
+
     Raises:
         ConfigError: ``RIPTIDE_SUPABASE_CLI`` names no program.
         ToolNotFoundError: The first one that there is has another major version, or none could
             be installed.
         CommandError: npm failed.
     """
-    for place, found in _given_clis(settings):
+    for place, found in _given_clis(settings, state):
         version, binary = _npm_cli(found)
         text = version or _ask_cli(found, cache_dir(settings), runner)
         parsed = parse_version(text)
         if parsed is None or parsed[0] != SUPPORTED_CLI_MAJOR:
-            raise _unsupported(place, found, text if parsed else "")
+            raise _unsupported(place, found, text if parsed else "", state)
         return binary
     target = this_platform()
     root = toolchain_root(settings)
@@ -193,13 +201,14 @@ def find_cli(
     return ensure_toolchain(settings, runner=runner, progress=progress).cli
 
 
-def _given_clis(settings: Settings) -> Iterator[tuple[str, Path]]:
+def _given_clis(settings: Settings, state: str | None) -> Iterator[tuple[str, Path]]:
     if settings.cli_path is not None:
         path = settings.cli_path.absolute()
         if not path.is_file() or not os.access(path, os.X_OK):
             what = "is not executable" if path.is_file() else "is not there"
             raise ConfigError(
                 f"RIPTIDE_SUPABASE_CLI names a program that {what}: {path}",
+                state=state,
                 next_step="unset RIPTIDE_SUPABASE_CLI, or set it to a Supabase CLI",
             )
         yield "RIPTIDE_SUPABASE_CLI", path
@@ -255,7 +264,7 @@ def _is_cli_itself(real: Path) -> bool:
         return real.stem.startswith("supabase") and stream.read(2) != b"#!"
 
 
-def _unsupported(place: str, found: Path, version: str) -> ToolNotFoundError:
+def _unsupported(place: str, found: Path, version: str, state: str | None) -> ToolNotFoundError:
     steps = {
         "RIPTIDE_SUPABASE_CLI": "unset RIPTIDE_SUPABASE_CLI, or set it to a supported CLI",
         "node_modules": f"npm install --save-dev supabase@{SUPPORTED_CLI_MAJOR}",
@@ -265,6 +274,6 @@ def _unsupported(place: str, found: Path, version: str) -> ToolNotFoundError:
     return ToolNotFoundError(
         f"the Supabase CLI {found} {said}; version {SUPPORTED_CLI_MAJOR} is supported",
         detail=f"  It was found by: {place}.",
-        state="nothing was started",
+        state=state,
         next_step=steps[place],
     )

@@ -26,20 +26,24 @@ def bring_up(
     What is done already is not done again: a second call changes nothing.
 
     Args:
-        settings: The project's; by default those of the current folder. The target is local.
+        settings: The project's; by default those of the current folder.
         runner: Runs the commands; by default a `SubprocessRunner`.
         progress: Called with a phrase before something that takes time.
 
     Raises:
+        ToolNotFoundError: There is no supported Supabase CLI; nothing was started.
         RiptideError: Whatever one of the steps raises; the steps before it stay done.
     """
     from riptide.migrations.push import apply_migrations
     from riptide.rls import verify_rls
     from riptide.settings import Settings
     from riptide.stack import open_stack
+    from riptide.toolchain import find_cli
 
     began = time.monotonic()
     settings = settings or Settings.load()
+    # The push is what needs it. Whoever has one that cannot be used learns of it before the start.
+    find_cli(settings, runner=runner, progress=progress, state="nothing was started")
     status = open_stack(settings, runner=runner).start(progress=progress)
     # From here on the backend is known: `auto` need not look for Docker again.
     settings = replace(settings, backend=Settings.checked_backend(status.backend))

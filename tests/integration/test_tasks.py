@@ -283,17 +283,26 @@ def test_docker_asked_for_without_a_daemon(inv: Inv) -> None:
 
 
 def test_unsupported_cli_is_named(inv: Inv, tmp_path: Path) -> None:
-    """A CLI of another major version is refused by name, and nothing is pushed with it."""
+    """A CLI of another major version is refused by name before anything is started or emptied."""
     old = tmp_path / "supabase"
     old.write_text("#!/bin/sh\necho 1.200.3\n", encoding="ascii")
     old.chmod(0o755)
     inv("stack.start")
-    inv("migrate.rollback")
+    inv("migrate.push")
+    assert inv("migrate.rollback").code == 0
     ran = inv("migrate.push", RIPTIDE_SUPABASE_CLI=str(old))
     assert ran.code == 1
     assert "1.200.3" in ran.err
     assert str(old) in ran.err
-    assert inv("migrate.push").code == 0
+    assert "state: nothing was applied" in ran.err
+    emptied = inv("migrate.reset", "--yes", RIPTIDE_SUPABASE_CLI=str(old))
+    assert (emptied.code, "state: nothing was changed" in emptied.err) == (1, True), emptied.err
+    assert "2 applied, 1 pending" in inv("migrate.status").out
+    inv("down")
+    up = inv("up", RIPTIDE_SUPABASE_CLI=str(old))
+    assert (up.code, "state: nothing was started" in up.err) == (1, True), up.err
+    assert not open_stack(inv.settings).status().pids
+    assert inv("up").code == 0
 
 
 def test_taken_port(make_project: Callable[..., Settings]) -> None:

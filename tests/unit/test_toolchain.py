@@ -875,12 +875,12 @@ def test_unsupported_cli_is_named(
     else:
         path = answer_cli(fp, tmp_path / "bin" / "supabase", version)
     with pytest.raises(ToolNotFoundError) as caught:
-        toolchain.find_cli(settings)
+        toolchain.find_cli(settings, state="nothing was pushed")
     lines = str(caught.value).splitlines()
     assert lines[:3] == [
         f"error: the Supabase CLI {path} is version {version}; version 3 is supported",
         f"  It was found by: {place}.",
-        "state: nothing was started",
+        "state: nothing was pushed",
     ]
     assert ("unset RIPTIDE_SUPABASE_CLI" if place.startswith("R") else "supabase@3") in lines[3]
 

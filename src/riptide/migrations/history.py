@@ -160,7 +160,8 @@ def _linked_history(settings: Settings, runner: Runner | None) -> list[HistoryRo
     from riptide.toolchain import find_cli
 
     runner = runner or SubprocessRunner()
-    cli = SupabaseCLI(find_cli(settings, runner=runner), settings, runner)
+    binary = find_cli(settings, runner=runner, state="nothing was changed")
+    cli = SupabaseCLI(binary, settings, runner)
     answer = cli.run(cli.list_argv())
     if not answer.ok:
         raise failure(

@@ -64,7 +64,8 @@ def initialize_supabase(
     if not config.is_file():
         runner = runner or SubprocessRunner()
         bare = Settings.bare(folder, ProjectConfig(project_id=folder.name))
-        cli = SupabaseCLI(find_cli(bare, runner=runner, progress=progress), bare, runner)
+        binary = find_cli(bare, runner=runner, progress=progress, state="nothing was written")
+        cli = SupabaseCLI(binary, bare, runner)
         runner.run(cli.init_argv(), cwd=folder, env=cli.environment()).check(
             "supabase init failed: no project was made"
         )

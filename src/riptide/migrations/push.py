@@ -138,7 +138,8 @@ def _cli(settings: Settings, runner: Runner, progress: Callable[[str], None] | N
     from riptide.cli import SupabaseCLI
     from riptide.toolchain import find_cli
 
-    return SupabaseCLI(find_cli(settings, runner=runner, progress=progress), settings, runner)
+    binary = find_cli(settings, runner=runner, progress=progress, state="nothing was applied")
+    return SupabaseCLI(binary, settings, runner)
 
 
 def _rehearse(

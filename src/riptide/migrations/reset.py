@@ -39,7 +39,7 @@ def reset_database(
         ConfigError: The target is not local.
         MigrationError: A file cannot be used (nothing was changed), or failed when replayed.
         StackError: The stack cannot be reset.
-        ToolNotFoundError: A tool is missing or not supported; nothing was changed.
+        ToolNotFoundError: There is no supported Supabase CLI; nothing was changed.
         CommandError: The CLI failed.
     """
     from riptide.settings import Settings
@@ -69,8 +69,8 @@ def reset_database(
             seeded=settings.config.seed_paths if seeded else (),
             seconds=time.monotonic() - began,
         )
-    # What replays the migrations is found, and refused, before anything is dropped.
-    find_cli(settings, runner=runner, progress=progress)
+    # The replay needs it, and by then the rows would be gone.
+    find_cli(settings, runner=runner, progress=progress, state="nothing was changed")
     stack.reset(progress=progress)
     try:
         pushed = apply_migrations(

@@ -1,0 +1,66 @@
+"""The whole way up: in which order its steps are, and what ends it before the first."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from riptide import toolchain
+from riptide.errors import ToolNotFoundError
+from riptide.results import PushResult, RlsReport, StackStatus
+from riptide.up import bring_up
+
+if TYPE_CHECKING:
+    from riptide.settings import Settings
+
+
+@pytest.fixture
+def steps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Stand in for every step, and give the list of those that were taken."""
+    taken: list[str] = []
+
+    class Stack:
+        def start(self, **_: Any) -> StackStatus:
+            taken.append("start")
+            return StackStatus(backend="embedded", running=True)
+
+    def find(*_: Any, **__: Any) -> Path:
+        taken.append("find the CLI")
+        return Path("/bin/supabase")
+
+    def push(**_: Any) -> PushResult:
+        taken.append("push")
+        return PushResult(target="local")
+
+    def verify(**_: Any) -> RlsReport:
+        taken.append("verify")
+        return RlsReport(target="local")
+
+    monkeypatch.setattr(toolchain, "find_cli", find)
+    monkeypatch.setattr("riptide.stack.open_stack", lambda *_, **__: Stack())
+    monkeypatch.setattr("riptide.migrations.push.apply_migrations", push)
+    monkeypatch.setattr("riptide.rls.verify_rls", verify)
+    return taken
+
+
+def test_every_step_is_taken_in_order(settings: Settings, steps: list[str]) -> None:
+    """The CLI is looked for, the stack started, the migrations pushed, the policies verified."""
+    bring_up(settings=settings)
+    assert steps == ["find the CLI", "start", "push", "verify"]
+
+
+def test_cli_that_cannot_be_used_is_told_before_the_start(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a CLI that a push could use nothing is started, and that is what is said."""
+    old = tmp_path / "old"
+    old.write_text("an old one", encoding="ascii")
+    old.chmod(0o755)
+    monkeypatch.setattr(toolchain, "_ask_cli", lambda *_: "2.40.7")
+    monkeypatch.setattr("riptide.stack.open_stack", lambda *_, **__: pytest.fail("was opened"))
+    with pytest.raises(ToolNotFoundError, match=r"is version 2\.40\.7") as caught:
+        bring_up(settings=replace(settings, cli_path=old))
+    assert caught.value.state == "nothing was started"
