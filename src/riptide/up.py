@@ -6,6 +6,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from riptide.errors import ConfigError
 from riptide.results import UpResult
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def bring_up(
         progress: Called with a phrase before something that takes time.
 
     Raises:
+        ConfigError: The target is not local; nothing was started.
         ToolNotFoundError: There is no supported Supabase CLI; nothing was started.
         RiptideError: Whatever one of the steps raises; the steps before it stay done.
     """
@@ -42,6 +44,12 @@ def bring_up(
 
     began = time.monotonic()
     settings = settings or Settings.load()
+    if not settings.target.is_local:
+        raise ConfigError(
+            f"only the local database can be brought up, not {settings.target.name}",
+            state="nothing was started",
+            next_step="settings without a target; a remote one has inv migrate.push --target",
+        )
     # The push is what needs it. Whoever has one that cannot be used learns of it before the start.
     find_cli(settings, runner=runner, progress=progress, state="nothing was started")
     status = open_stack(settings, runner=runner).start(progress=progress)

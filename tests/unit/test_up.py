@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from riptide import toolchain
-from riptide.errors import ToolNotFoundError
+from riptide.errors import ConfigError, ToolNotFoundError
 from riptide.results import PushResult, RlsReport, StackStatus
+from riptide.settings import Target
 from riptide.up import bring_up
 
 if TYPE_CHECKING:
@@ -64,3 +65,16 @@ def test_cli_that_cannot_be_used_is_told_before_the_start(
     with pytest.raises(ToolNotFoundError, match=r"is version 2\.40\.7") as caught:
         bring_up(settings=replace(settings, cli_path=old))
     assert caught.value.state == "nothing was started"
+
+
+@pytest.mark.parametrize("target", ["postgresql://postgres:hush@db.example.com/postgres", ""])
+def test_target_that_is_not_local_is_refused(
+    settings: Settings, steps: list[str], target: str
+) -> None:
+    """Nobody's remote database is pushed to by what is for the local stack."""
+    remote = Target(kind="remote" if target else "linked", url=target)
+    with pytest.raises(ConfigError, match="only the local") as caught:
+        bring_up(settings=replace(settings, target=remote))
+    assert steps == []
+    assert caught.value.state == "nothing was started"
+    assert "hush" not in str(caught.value)
