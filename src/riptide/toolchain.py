@@ -187,6 +187,21 @@ def find_cli(
             be installed.
         CommandError: npm failed.
     """
+    return (
+        present_cli(settings, runner=runner, state=state)
+        or ensure_toolchain(settings, runner=runner, progress=progress).cli
+    )
+
+
+def present_cli(
+    settings: Settings, *, runner: Runner | None = None, state: str | None = None
+) -> Path | None:
+    """Give the Supabase CLI that `find_cli` would, or ``None`` where that would install one.
+
+    Raises:
+        ConfigError: See `find_cli`.
+        ToolNotFoundError: The first one that there is has another major version.
+    """
     for place, found in _given_clis(settings, state):
         version, binary = _npm_cli(found)
         text = version or _ask_cli(found, cache_dir(settings), runner)
@@ -196,9 +211,8 @@ def find_cli(
         return binary
     target = this_platform()
     root = toolchain_root(settings)
-    if is_whole(root, target):  # without asking for Node.js, which this binary does not need
-        return cli_binary(root / "node_modules", target)
-    return ensure_toolchain(settings, runner=runner, progress=progress).cli
+    # Without asking for Node.js, which this binary does not need.
+    return cli_binary(root / "node_modules", target) if is_whole(root, target) else None
 
 
 def _given_clis(settings: Settings, state: str | None) -> Iterator[tuple[str, Path]]:

@@ -44,7 +44,8 @@ NO_DAEMON = {
 def tools(monkeypatch: pytest.MonkeyPatch) -> None:
     """Put docker and the CLI at places of the test's own."""
     monkeypatch.setattr("shutil.which", lambda name: DOCKER if name == "docker" else None)
-    monkeypatch.setattr("riptide.toolchain.find_cli", lambda *_, **__: Path("/bin/supabase"))
+    for name in ("find_cli", "present_cli"):
+        monkeypatch.setattr(f"riptide.toolchain.{name}", lambda *_, **__: Path("/bin/supabase"))
 
 
 @pytest.fixture
@@ -221,6 +222,104 @@ def test_preview_runs_nothing(stack: DockerStack, fp: FakeProcess) -> None:
     assert stack.preview("stop") == ["supabase stop"]
     assert stack.preview("reset") == ["supabase stop --no-backup", "supabase start"]
     assert list(fp.calls) == []
+
+
+# --- without a CLI -------------------------------------------------------------------------------
+
+PROJECT = ("--filter", "label=com.supabase.cli.project=demo")
+RUNNING = [DOCKER, "ps", *PROJECT, "--format", "{{.Names}}"]
+EVERY = [DOCKER, "ps", "--all", *PROJECT, "--format", "{{.Names}}"]
+VOLUMES = [DOCKER, "volume", "ls", *PROJECT, "--format", "{{.Name}}"]
+
+
+@pytest.fixture
+def bare(stack: DockerStack, monkeypatch: pytest.MonkeyPatch) -> DockerStack:
+    """Give the stack on a machine without a Supabase CLI, where none may be installed."""
+    monkeypatch.setattr("riptide.toolchain.present_cli", lambda *_, **__: None)
+    monkeypatch.setattr("riptide.toolchain.find_cli", lambda *_, **__: pytest.fail("installs"))
+    return stack
+
+
+@pytest.mark.parametrize(
+    ("names", "database", "api"),
+    [
+        ("", False, False),
+        ("supabase_db_demo\n", True, False),
+        ("supabase_kong_demo\nsupabase_db_demo\n", True, True),
+    ],
+)
+def test_status_without_a_cli_asks_docker(
+    bare: DockerStack, fp: FakeProcess, names: str, database: bool, api: bool
+) -> None:
+    """Where there is no CLI the status installs none: it is told by the containers that run."""
+    fp.register(RUNNING, stdout=names)
+    found = bare.status()
+    assert found.services == {"database": database, "api": api}
+    assert found.running is (database and api)
+    assert found.secret_key == ""
+    assert ("inv stack.start" in found.note) is database
+    assert list(fp.calls) == [RUNNING]
+
+
+def test_status_without_a_cli_and_a_daemon(bare: DockerStack, fp: FakeProcess) -> None:
+    """A daemon that does not answer is told as the CLI's words about it are."""
+    fp.register(RUNNING, stderr="Cannot connect to the Docker daemon at unix:///…", returncode=1)
+    with pytest.raises(StackError, match="no Docker daemon answers"):
+        bare.status()
+
+
+def test_status_without_a_cli_and_docker(
+    bare: DockerStack, fp: FakeProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where there is no docker at all nothing is run, and the same is said."""
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    with pytest.raises(StackError, match="no Docker daemon answers"):
+        bare.status()
+    assert list(fp.calls) == []
+
+
+def test_stop_without_a_cli(bare: DockerStack, fp: FakeProcess) -> None:
+    """Without a CLI a stop removes the project's containers, and leaves its volumes alone."""
+    fp.register(EVERY, stdout="supabase_db_demo\nsupabase_kong_demo\n")
+    fp.register([DOCKER, fp.any()], occurrences=2)
+    assert not bare.stop().running
+    names = ["supabase_db_demo", "supabase_kong_demo"]
+    assert list(fp.calls) == [EVERY, [DOCKER, "stop", *names], [DOCKER, "rm", *names]]
+
+
+def test_stop_without_a_cli_deletes_the_volumes(bare: DockerStack, fp: FakeProcess) -> None:
+    """Data that is to be deleted is deleted without a CLI too, the project's own alone."""
+    fp.register(EVERY, stdout="")
+    fp.register(VOLUMES, stdout="supabase_db_demo\n")
+    fp.register([DOCKER, "volume", "rm", "supabase_db_demo"])
+    bare.stop(delete_data=True)
+    assert list(fp.calls) == [EVERY, VOLUMES, [DOCKER, "volume", "rm", "supabase_db_demo"]]
+
+
+def test_stop_of_nothing_without_a_cli(bare: DockerStack, fp: FakeProcess) -> None:
+    """Where nothing runs a stop has nothing to do, and says that it is stopped."""
+    fp.register(EVERY, stdout="")
+    assert not bare.stop().running
+    assert list(fp.calls) == [EVERY]
+
+
+def test_stop_without_a_cli_that_fails(bare: DockerStack, fp: FakeProcess) -> None:
+    """What docker cannot stop is an error with docker's words."""
+    fp.register(EVERY, stdout="supabase_db_demo\n")
+    fp.register([DOCKER, "stop", "supabase_db_demo"], stderr="permission denied", returncode=1)
+    with pytest.raises(CommandError, match="could not be stopped") as caught:
+        bare.stop()
+    assert "permission denied" in str(caught.value)
+
+
+def test_start_finds_a_cli_before_it_asks(
+    bare: DockerStack, settings: Settings, fp: FakeProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A start installs the CLI where there is none, and asks that for the keys."""
+    monkeypatch.setattr("riptide.toolchain.find_cli", lambda *_, **__: Path("/bin/supabase"))
+    fp.register(INFO, stdout="27.3.1")
+    fp.register(command(settings, "status"), stdout=json.dumps(KEYS))
+    assert bare.start().secret_key == "sb_secret_x"
 
 
 # --- the choice ----------------------------------------------------------------------------------

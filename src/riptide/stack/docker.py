@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 DAEMON_WAIT = 2.0
 
 _NO_DAEMON = ("Cannot connect to the Docker daemon", "docker: command not found")
+_NO_CLI = "no Supabase CLI is here to ask for the keys; inv stack.start installs one"
 _NOT_RUNNING = ("No such container", "StatusDbNotRunningError")
 
 
@@ -36,6 +37,14 @@ def daemon_version(runner: Runner) -> str | None:
         return None
     version = answer.stdout.strip()
     return version if answer.exit_code == 0 and version else None
+
+
+def _no_daemon(state: str) -> StackError:
+    return StackError(
+        "Docker was asked for, and no Docker daemon answers",
+        state=state,
+        next_step="start Docker, or use `--backend embedded`, which needs none",
+    )
 
 
 class DockerStack:
@@ -55,10 +64,10 @@ class DockerStack:
         """See `Stack.start`. The first start pulls images, which takes minutes."""
         began = time.monotonic()
         self._require_daemon()
+        cli = self._cli(progress)
         before = self.status()
         if before.running:
             return replace(before, seconds=time.monotonic() - began)
-        cli = self._cli(progress)
         if before.services.get(Service.DATABASE.value):
             # The CLI takes a stack without its gateway for a running one and mends nothing.
             self._run(cli, cli.stop_argv(), "the half-started stack could not be stopped")
@@ -71,15 +80,20 @@ class DockerStack:
         return replace(status, started=True, seconds=time.monotonic() - began)
 
     def stop(self, *, delete_data: bool = False) -> StackStatus:
-        """See `Stack.stop`."""
+        """See `Stack.stop`. Installs no CLI: where there is none, `docker` itself does it."""
         began = time.monotonic()
-        cli = self._cli()
-        self._run(cli, cli.stop_argv(delete_data=delete_data), "supabase stop failed")
+        cli = self._present_cli()
+        if cli is None:
+            self._remove_containers(delete_data=delete_data)
+        else:
+            self._run(cli, cli.stop_argv(delete_data=delete_data), "supabase stop failed")
         return replace(self._from({}), seconds=time.monotonic() - began)
 
     def status(self) -> StackStatus:
-        """See `Stack.status`."""
-        cli = self._cli()
+        """See `Stack.status`. Installs no CLI: where there is none, `docker ps` is asked."""
+        cli = self._present_cli()
+        if cli is None:
+            return self._from_containers()
         answer = cli.run(cli.status_argv())
         if answer.ok:
             return self._from(answer.data)
@@ -92,6 +106,7 @@ class DockerStack:
         """See `Stack.reset`: stops, deletes the volumes, starts."""
         began = time.monotonic()
         self._require_daemon()
+        self._cli(progress)  # the start needs it, and by then the data would be gone
         self.stop(delete_data=True)
         return replace(self.start(progress=progress), seconds=time.monotonic() - began)
 
@@ -109,12 +124,7 @@ class DockerStack:
 
     def logs(self, *, follow: bool = False) -> Iterator[str]:
         """See `Stack.logs`. Read from the project's containers by ``docker logs``."""
-        docker = shutil.which("docker") or "docker"
-        label = f"label=com.supabase.cli.project={self.settings.config.project_id}"
-        listed = self._runner.run(
-            [docker, "ps", "--all", "--filter", label, "--format", "{{.Names}}"]
-        ).check("the stack's containers could not be listed")
-        names = listed.stdout.split()
+        docker, names = self._docker(), self._containers("--all")
         if not names:
             raise StackError("there are no logs: no container of this project")
         if not follow:
@@ -139,17 +149,72 @@ class DockerStack:
         if self._found_cli is None:
             from riptide.toolchain import find_cli
 
-            binary = find_cli(self.settings, runner=self._runner, progress=progress)
+            binary = find_cli(
+                self.settings, runner=self._runner, progress=progress, state="nothing was changed"
+            )
             self._found_cli = SupabaseCLI(binary, self.settings, self._runner)
+        return self._found_cli
+
+    def _present_cli(self) -> SupabaseCLI | None:
+        if self._found_cli is None:
+            from riptide.toolchain import present_cli
+
+            binary = present_cli(self.settings, runner=self._runner, state="nothing was changed")
+            if binary is not None:
+                self._found_cli = SupabaseCLI(binary, self.settings, self._runner)
         return self._found_cli
 
     def _require_daemon(self) -> None:
         if daemon_version(self._runner) is None:
-            raise StackError(
-                "Docker was asked for, and no Docker daemon answers",
-                state="nothing was started",
-                next_step="start Docker, or `inv stack.start --backend embedded`, which needs none",
-            )
+            raise _no_daemon("nothing was started")
+
+    # --- without a CLI: the project's containers and volumes are known by their label -------------
+
+    @property
+    def _label(self) -> str:
+        # https://github.com/supabase/cli/blob/develop/internal/utils/docker.go
+        return f"label=com.supabase.cli.project={self.settings.config.project_id}"
+
+    def _docker(self) -> str:
+        docker = shutil.which("docker")
+        if docker is None:
+            raise _no_daemon("nothing was changed")
+        return docker
+
+    def _containers(self, *options: str) -> list[str]:
+        listed = self._runner.run(
+            [self._docker(), "ps", *options, "--filter", self._label, "--format", "{{.Names}}"]
+        )
+        if any(each in listed.stderr for each in _NO_DAEMON):
+            raise _no_daemon("nothing was changed")
+        return listed.check("the stack's containers could not be listed").stdout.split()
+
+    def _from_containers(self) -> StackStatus:
+        names = self._containers()
+        project = self.settings.config.project_id
+        database, api = (f"supabase_{each}_{project}" in names for each in ("db", "kong"))
+        return replace(
+            self._from({}),
+            running=database and api,
+            services={Service.DATABASE.value: database, Service.API.value: api},
+            note="" if not names else _NO_CLI,
+        )
+
+    def _remove_containers(self, *, delete_data: bool) -> None:
+        """Do what ``supabase stop`` does: its containers go, its volumes stay unless told."""
+        docker, names = self._docker(), self._containers("--all")
+        run = self._runner.run
+        if names:
+            run([docker, "stop", *names]).check("the stack's containers could not be stopped")
+            run([docker, "rm", *names]).check("the stack's containers could not be removed")
+        if delete_data:
+            listed = run(
+                [docker, "volume", "ls", "--filter", self._label, "--format", "{{.Name}}"]
+            ).check("the stack's volumes could not be listed")
+            if listed.stdout.split():
+                run([docker, "volume", "rm", *listed.stdout.split()]).check(
+                    "the stack's data could not be deleted"
+                )
 
     def _run(self, cli: SupabaseCLI, argv: list[str], what: str) -> Answer:
         answer = cli.run(argv)
@@ -159,11 +224,7 @@ class DockerStack:
 
     def _error(self, answer: Answer, what: str) -> Exception:
         if any(each in answer.error_message for each in _NO_DAEMON):
-            return StackError(
-                "Docker was asked for, and no Docker daemon answers",
-                state="nothing was started",
-                next_step="start Docker, or use `--backend embedded`, which needs none",
-            )
+            return _no_daemon("nothing was started")
         if answer.error_code == "ContainerStartError":
             return StackError(
                 f"{what}: {answer.error_message.splitlines()[0]}",

@@ -91,6 +91,12 @@ def status(c: Context, env: bool = False, backend: str = "", json: bool = False)
     elif env:
         if not found.running:
             raise StackError("the local stack is not running", next_step="inv stack.start")
+        if not found.secret_key:
+            raise StackError(
+                "the local stack runs, and its keys are not known",
+                detail=f"  {found.note}" if found.note else None,
+                next_step="inv stack.start",
+            )
         render.environment(found.to_env())
     else:
         render.stack(found)
