@@ -16,13 +16,15 @@ code  meaning
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from riptide.results import RlsReport
+
+    _Reduced = tuple[Callable[..., BaseException], tuple[Any, ...]]
 
 
 class RiptideError(Exception):
@@ -52,6 +54,10 @@ class RiptideError(Exception):
         self.state = state
         self.next_step = next_step
 
+    def __reduce__(self) -> _Reduced:
+        """Let it be pickled: a pool of processes gives errors back in this way."""
+        return _restore, (type(self), self.args, vars(self).copy())
+
     def __str__(self) -> str:
         """Give the whole error as the lines that a person reads."""
         lines = [f"error: {self.message}"]
@@ -62,6 +68,15 @@ class RiptideError(Exception):
         if self.next_step:
             lines.append(f"next:  {self.next_step}")
         return "\n".join(lines)
+
+
+def _restore(
+    kind: type[BaseException], args: tuple[Any, ...], attributes: dict[str, Any]
+) -> BaseException:
+    """Make an error again without its ``__init__``, whose arguments are keywords."""
+    error = kind.__new__(kind, *args)
+    vars(error).update(attributes)
+    return error
 
 
 class ConfigError(RiptideError):
@@ -159,6 +174,10 @@ class Interrupted(KeyboardInterrupt):
         super().__init__(state)
         self.state = state
         self.next_step = next_step
+
+    def __reduce__(self) -> _Reduced:
+        """Let it be pickled, as the errors can be."""
+        return _restore, (type(self), self.args, vars(self).copy())
 
 
 class DataLossError(MigrationError):
