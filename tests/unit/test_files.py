@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from riptide.errors import ConfigError, MigrationError
+from riptide.errors import ConfigError, LockTimeoutError, MigrationError
+from riptide.migrations import files
 from riptide.migrations.files import MigrationFile, create_migration, next_version, read_sql, scan
 
 if TYPE_CHECKING:
@@ -140,3 +141,21 @@ def test_create_in_a_folder_that_cannot_be_written(settings: Settings) -> None:
     with pytest.raises(ConfigError, match="supabase/rollbacks cannot be written"):
         create_migration("x", settings=settings)
     assert scan(settings) == []
+
+
+def test_create_while_another_one_holds_the_lock(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process that goes on writing is told as that, not as a folder that is read-only."""
+    from filelock import FileLock
+
+    monkeypatch.setattr(files, "LOCK_WAIT", 0.05)
+    settings.run_dir.mkdir(parents=True)
+    with (
+        FileLock(settings.run_dir / "migrations.lock"),
+        pytest.raises(LockTimeoutError, match="another process has been writing") as caught,
+    ):
+        create_migration("create_teams", settings=settings)
+    assert caught.value.state == "no migration was made"
+    assert caught.value.exit_code == 1
+    assert list(settings.migrations_dir.iterdir()) == []

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from riptide._oserror import explain
-from riptide.errors import ConfigError, MigrationError
+from riptide.errors import ConfigError, LockTimeoutError, MigrationError
 from riptide.results import NewMigration
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ _FILE_NAME = re.compile(r"^(\d+)_(.*)\.sql$")
 _SLUG = re.compile(r"[A-Za-z0-9_]+")
 _VERSION_FORMAT = "%Y%m%d%H%M%S"
 _LONGEST_NAME = 120  # characters; a file name has room for 255 bytes on every common system
+
+LOCK_WAIT = 10.0  # seconds that another process may take to write its migration: milliseconds
 
 _MIGRATION_TEMPLATE = """\
 -- {name}
@@ -151,8 +153,10 @@ def create_migration(name: str, *, settings: Settings | None = None) -> NewMigra
 
     Raises:
         ConfigError: The name cannot be used or is taken, or there is no project here.
+        MigrationError: A file that is there cannot be used.
+        LockTimeoutError: Another process did not end writing one within 10 s.
     """
-    from filelock import FileLock
+    from filelock import FileLock, Timeout
 
     from riptide.settings import Settings
 
@@ -162,7 +166,7 @@ def create_migration(name: str, *, settings: Settings | None = None) -> NewMigra
         settings.run_dir.mkdir(parents=True, exist_ok=True)
         settings.migrations_dir.mkdir(exist_ok=True)
         settings.rollbacks_dir.mkdir(exist_ok=True)
-        with FileLock(settings.run_dir / "migrations.lock", timeout=10):
+        with FileLock(settings.run_dir / "migrations.lock", timeout=LOCK_WAIT):
             files = scan(settings)
             for each in files:
                 if each.name.lower() == name.lower():
@@ -178,6 +182,12 @@ def create_migration(name: str, *, settings: Settings | None = None) -> NewMigra
             # The twin first: a migration without one must not come of an interruption.
             twin.write_text(_ROLLBACK_TEMPLATE.format(file=file), encoding="utf-8")
             path.write_text(_MIGRATION_TEMPLATE.format(name=name, file=file), encoding="utf-8")
+    except Timeout as error:  # which is an OSError
+        raise LockTimeoutError(
+            f"another process has been writing a migration for {LOCK_WAIT:g} s",
+            state="no migration was made",
+            next_step=f"end that process: it holds {settings.relative(Path(error.lock_file))}",
+        ) from None
     except OSError as error:
         raise ConfigError(
             f"{settings.relative(Path(error.filename or settings.migrations_dir))} "
