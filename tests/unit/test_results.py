@@ -1,0 +1,31 @@
+"""What a result says of itself."""
+
+from __future__ import annotations
+
+import pytest
+
+from riptide.results import RlsCheck, RlsReport, Verdict
+
+
+def check(verdict: Verdict) -> RlsCheck:
+    """Make a check that came to a verdict."""
+    return RlsCheck(
+        table="public.teams", operation="select", actor="anon", expected="deny", verdict=verdict
+    )
+
+
+def test_report_without_a_table_is_neither_proof_nor_violation() -> None:
+    """A project without a table has nothing that does not hold, and says that it proves nothing."""
+    report = RlsReport(target="local")
+    assert report.ok
+    assert report.summary == "no table of an exposed schema, so nothing was proved"
+    assert report.to_dict()["ok"] is True
+
+
+@pytest.mark.parametrize("verdict", Verdict)
+def test_report_is_ok_where_every_check_is(verdict: Verdict) -> None:
+    """One check that is anything but ok makes a report that is not."""
+    report = RlsReport(target="local", checks=(check(Verdict.OK), check(verdict)))
+    assert report.ok is (verdict is Verdict.OK)
+    if not report.ok:
+        assert report.summary == f"1 {verdict.value} in 2 checks"
