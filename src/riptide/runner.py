@@ -1,4 +1,4 @@
-"""The one place that runs a command to its end and collects what it prints."""
+"""The one place that runs a command to its end."""
 
 from __future__ import annotations
 
@@ -229,6 +229,37 @@ def _end(process: subprocess.Popen[str], wait: Callable[..., Any], grace: float 
         except subprocess.TimeoutExpired:
             continue
         return
+
+
+def foreground(argv: Sequence[str]) -> int:
+    """Run a command on this process's own terminal, wait for it, and give its exit code.
+
+    Ctrl-C reaches it too, as it is of the same process group: it ends in its own way. Where it
+    does not within 10 s, or at a second Ctrl-C, it is ended.
+
+    Args:
+        argv: The program and its arguments; no shell reads them.
+
+    Raises:
+        ToolNotFoundError: It cannot be run.
+    """
+    try:
+        process = subprocess.Popen(list(argv))
+    except OSError as error:
+        raise ToolNotFoundError(
+            f"{Path(argv[0]).name} cannot be run: {error.strerror or error} ({argv[0]})",
+            state="nothing was started",
+        ) from error
+    timeout: float | None = None
+    while True:
+        try:
+            code = process.wait(timeout)
+        except (KeyboardInterrupt, subprocess.TimeoutExpired):
+            if timeout is not None:
+                process.terminate()
+            timeout = 10.0
+            continue
+        return code if code >= 0 else 128 - code
 
 
 def stream(commands: Mapping[str, Sequence[str]]) -> Iterator[str]:

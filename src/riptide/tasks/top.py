@@ -51,11 +51,15 @@ def down(c: Context, backend: str = "") -> None:
 )
 def test(c: Context, sessions: str = "") -> None:
     """Run the tests as CI does, with nox."""
+    from riptide import render
+    from riptide.runner import foreground
+
     words = [sys.executable, "-m", "nox"]
     if sessions:
         words += ["--session", *sessions.split(",")]
-    import shlex
-
-    result = c.run(shlex.join(words), pty=sys.stdout.isatty(), warn=True)
-    if not result.ok:
-        raise Exit(code=result.exited)
+    if is_dry(c):
+        render.lines([" ".join(words)])
+        return
+    code = foreground(words)
+    if code:
+        raise Exit(code=code)
