@@ -118,7 +118,8 @@ class Bootstrap:
             BootstrapError: It could not be done.
         """
         stamp = self.read_stamp()
-        node = shutil.which("node") or ""
+        # Debian's and Ubuntu's nodejs comes without npm; the extra has one, for that node too.
+        node = (shutil.which("npm") and shutil.which("node")) or ""
         if not node or node != stamp.get("node"):
             node = node if node_is_new_enough(node) else ""
         if not node:

@@ -70,9 +70,11 @@ class Project:
         path.chmod(0o755)
         return path
 
-    def node(self, version: str) -> None:
-        """Put a Node.js on PATH."""
+    def node(self, version: str, npm: bool = True) -> None:
+        """Put a Node.js on PATH, with npm beside it or not."""
         node = self.program(self.path / "node")
+        if npm:
+            self.program(self.path / "npm")
         self.fp.register([str(node), "--version"], stdout=f"v{version}\n", occurrences=9)
 
     def makes_venv(self, *options: str) -> list[str]:
@@ -204,6 +206,21 @@ def test_node_comes_along_where_there_is_none(version: str, project: Project) ->
     with pytest.raises(Exec):
         bootstrap.main(["up"])
     assert project.calls()[-1] == pip
+
+
+def test_npm_comes_along_where_node_is_alone(project: Project) -> None:
+    """Debian's nodejs has no npm: the extra, which has one, is installed, and once is enough."""
+    project.node("22.1.0", npm=False)
+    project.makes_venv()
+    project.has_pip()
+    pip = project.pip_installs(extra="[node]")
+    with pytest.raises(Exec):
+        bootstrap.main(["up"])
+    assert project.calls()[-1] == pip
+    project.fp.calls.clear()
+    with pytest.raises(Exec):
+        bootstrap.main(["up"])
+    assert not project.fp.calls
 
 
 def test_node_that_went_away_is_replaced(project: Project) -> None:
