@@ -47,8 +47,10 @@ def refuse_old_python() -> None:
 
 refuse_old_python()
 
-from pathlib import Path  # noqa: E402 - from here on it is Python 3.11
-from typing import Any, NoReturn, TypedDict, cast  # noqa: E402
+from collections.abc import Iterator  # noqa: E402 - from here on it is Python 3.11
+from contextlib import contextmanager  # noqa: E402
+from pathlib import Path  # noqa: E402
+from typing import IO, Any, NoReturn, TypedDict, cast  # noqa: E402
 
 WINDOWS = os.name == "nt"
 ROOT = Path(__file__).resolve().parent.parent
@@ -124,10 +126,37 @@ class Bootstrap:
             node = node if node_is_new_enough(node) else ""
         if not node:
             wanted = wanted | {"node"}
-        has = set(stamp.get("has", []))
-        if self.is_current(stamp) and wanted <= has:
+        if self.has_all(wanted, stamp):
             return
+        with self.alone():
+            # Whoever had the lock before may have done it all.
+            stamp = self.read_stamp()
+            if not self.has_all(wanted, stamp):
+                self.fill(wanted, stamp, node)
+
+    def has_all(self, wanted: set[str], stamp: Stamp) -> bool:
+        """Tell, without starting a process, whether there is nothing to do."""
+        return self.is_current(stamp) and wanted <= set(stamp.get("has", []))
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold a lock that ends with this process; wait while another one has it.
+
+        It is on pyproject.toml, which this script does not write: no file is left anywhere.
+        """
+        with (self.root / "pyproject.toml").open("rb") as file:
+            told = False
+            while not try_lock(file):
+                if not told:
+                    say("another one is making .venv: waiting for it")
+                    told = True
+                time.sleep(0.2)
+            yield
+
+    def fill(self, wanted: set[str], stamp: Stamp, node: str) -> None:
+        """Make .venv where there is none that works, and install into it."""
         began = time.monotonic()
+        has = set(stamp.get("has", []))
         self.make_venv(stamp)
         stamp = self.read_stamp()
         wanted |= has
@@ -197,7 +226,9 @@ class Bootstrap:
         code, lines = run(command)
         if code:
             raise BootstrapError(
-                "the virtual environment could not be made", DEBIAN, detail=tail(lines)
+                "the virtual environment could not be made",
+                "mend that, then run this again" if has_module("ensurepip") else DEBIAN,
+                detail=tail(lines),
             )
 
     def works(self) -> bool:
@@ -390,6 +421,28 @@ def node_is_new_enough(node: str) -> bool:
         return False
     major = said.strip().lstrip("v").partition(".")[0]
     return major.isdigit() and int(major) >= MINIMUM_NODE
+
+
+def try_lock(file: IO[bytes]) -> bool:
+    """Lock a file against other processes until it is closed; tell whether that went well."""
+    if sys.platform == "win32":
+        import msvcrt
+
+        file.seek(1 << 30)  # a byte that is not there: what is locked cannot be read
+        try:
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+    import fcntl
+
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks: go on as if alone
+        return True
+    return True
 
 
 def has_module(name: str) -> bool:

@@ -325,6 +325,67 @@ def test_failing_pip_is_shown_and_done_again(
     assert project.calls()[0] == venv
 
 
+def test_two_at_once_do_not_undo_one_another(
+    project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """While another one makes .venv this one waits, and then has nothing to do."""
+    import fcntl
+
+    ready(project)
+    stamp = project.stamp.read_text()
+    half = {"made_here": True, "ready": False, "has": ["run"]}
+    project.stamp.write_text(json.dumps(half))
+    other = (project.root / "pyproject.toml").open()
+    fcntl.flock(other, fcntl.LOCK_EX)
+
+    def let_the_other_end(_seconds: float) -> None:
+        project.stamp.write_text(stamp)
+        other.close()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(bootstrap.time, "sleep", let_the_other_end)
+        with pytest.raises(Exec):
+            bootstrap.main(["up"])
+    assert project.calls() == []
+    assert "bootstrap: another one is making .venv: waiting for it" in capsys.readouterr().err
+
+
+def test_lock_is_let_go(project: Project) -> None:
+    """When this one is done, or has failed, nobody has to wait for it."""
+    import fcntl
+
+    ready(project)
+    with (project.root / "pyproject.toml").open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_where_nothing_can_be_locked_it_goes_on(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file system without locks is no reason to do nothing."""
+    import fcntl
+
+    def refuse(*_: object) -> None:
+        raise OSError(37, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    ready(project)
+
+
+def test_venv_that_cannot_be_made_is_told_in_its_own_words(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What Python says is shown; Debian's package is named only where that one is missing."""
+    project.node("22.1.0")
+    command = [sys.executable, "-m", "venv", str(project.venv)]
+    project.fp.register(command, stdout=["Error: no room"], returncode=1)
+    assert bootstrap.main(["up"]) == 1
+    error = capsys.readouterr().err
+    assert "  Error: no room" in error
+    assert "apt-get" not in error
+    assert error.splitlines()[-1].startswith("next:  mend that")
+
+
 def test_pip_is_kept_in_the_venv(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """Settings that lead pip or Python out of .venv do not reach them."""
     for name in ("PIP_USER", "PIP_TARGET", "PIP_PREFIX", "PYTHONPATH", "PYTHONHOME"):
