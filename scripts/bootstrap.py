@@ -238,8 +238,8 @@ class Bootstrap:
 
     def install(self, wanted: set[str]) -> None:
         """Install this project, editable, and what ``wanted`` names."""
-        extra = "[node]" if "node" in wanted else ""
-        requirements = ["--editable", f"{self.root}{extra}"]
+        extras = "binary,node" if "node" in wanted else "binary"
+        requirements = ["--editable", f"{self.root}[{extras}]"]
         if "test" in wanted:
             requirements += self.group("run")
         brings = "".join(

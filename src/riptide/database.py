@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from riptide.errors import DatabaseError
+from riptide.errors import DatabaseError, ToolNotFoundError
 from riptide.runner import mask
 
 if TYPE_CHECKING:
@@ -48,10 +48,14 @@ def connect(
         name: The session's ``application_name``, by which others see whose it is.
 
     Raises:
+        ToolNotFoundError: psycopg has no libpq.
         DatabaseError: It cannot be reached, it refused the role or the password, the connection
             was lost on the way, or it refused a statement that the caller did not expect it to.
     """
-    import psycopg
+    try:
+        import psycopg
+    except ImportError as error:
+        raise without_libpq(error) from None
 
     try:
         connection = psycopg.connect(
@@ -70,6 +74,20 @@ def connect(
         raise refused(target, connection, error) from None
     finally:
         connection.close()
+
+
+def without_libpq(error: ImportError) -> ToolNotFoundError:
+    """Give the error for a psycopg that cannot be imported.
+
+    It is installed without PostgreSQL's client library, which may come with it or be the system's:
+    https://www.psycopg.org/psycopg3/docs/basic/install.html
+    """
+    return ToolNotFoundError(
+        "psycopg finds no libpq, PostgreSQL's client library",
+        detail=_indented(str(error)),
+        next_step='pip install "riptide-supabase[binary]", which brings one along, or install '
+        "the system's (Debian and Ubuntu: libpq5)",
+    )
 
 
 def refused(target: Target, connection: psycopg.Connection, error: psycopg.Error) -> DatabaseError:

@@ -86,7 +86,7 @@ class ConfigError(RiptideError):
 
 
 class ToolNotFoundError(RiptideError):
-    """The Supabase CLI, Node.js, npm or Docker is missing or of an unsupported version."""
+    """The Supabase CLI, Node.js, npm, Docker or libpq is missing or of an unsupported version."""
 
 
 class CommandError(RiptideError):

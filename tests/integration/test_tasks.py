@@ -284,6 +284,19 @@ def test_docker_asked_for_without_a_daemon(inv: Inv) -> None:
     assert "no Docker daemon answers" in ran.err
 
 
+def test_psycopg_without_libpq(inv: Inv) -> None:
+    """Where psycopg has no libpq to use, it is said what brings one along."""
+    inv("stack.start")
+    for words in (
+        ("migrate.status",),
+        ("migrate.status", "--target", "postgresql://u@127.0.0.1:1/d"),
+    ):
+        ran = inv(*words, PSYCOPG_IMPL="c")  # as if only that one were there, which it is not
+        assert ran.code == 1
+        assert ran.err.startswith("error: psycopg finds no libpq")
+        assert 'pip install "riptide-supabase[binary]"' in ran.err
+
+
 def test_unsupported_cli_is_named(inv: Inv, tmp_path: Path) -> None:
     """A CLI of another major version is refused by name before anything is started or emptied."""
     old = tmp_path / "supabase"

@@ -94,9 +94,9 @@ class Project:
         code = "import sys; sys.exit(sys.version_info < (3, 11))"
         self.fp.register([str(self.python), "-c", code], returncode=not answer, occurrences=9)
 
-    def pip_installs(self, *what: str, extra: str = "", fails: str = "") -> list[str]:
+    def pip_installs(self, *what: str, extras: str = "binary", fails: str = "") -> list[str]:
         """Expect pip to install the project, or to fail with some words."""
-        command = [str(self.python), *PIP, "--editable", f"{self.root}{extra}", *what]
+        command = [str(self.python), *PIP, "--editable", f"{self.root}[{extras}]", *what]
         if fails:
             self.fp.register(command, stdout=fails.splitlines(), returncode=1)
         else:
@@ -202,7 +202,7 @@ def test_node_comes_along_where_there_is_none(version: str, project: Project) ->
         project.node(version)
     project.makes_venv()
     project.has_pip()
-    pip = project.pip_installs(extra="[node]")
+    pip = project.pip_installs(extras="binary,node")
     with pytest.raises(Exec):
         bootstrap.main(["up"])
     assert project.calls()[-1] == pip
@@ -213,7 +213,7 @@ def test_npm_comes_along_where_node_is_alone(project: Project) -> None:
     project.node("22.1.0", npm=False)
     project.makes_venv()
     project.has_pip()
-    pip = project.pip_installs(extra="[node]")
+    pip = project.pip_installs(extras="binary,node")
     with pytest.raises(Exec):
         bootstrap.main(["up"])
     assert project.calls()[-1] == pip
@@ -228,7 +228,7 @@ def test_node_that_went_away_is_replaced(project: Project) -> None:
     ready(project)
     project.works()
     (project.path / "node").unlink()
-    pip = project.pip_installs(extra="[node]")
+    pip = project.pip_installs(extras="binary,node")
     with pytest.raises(Exec):
         bootstrap.main(["up"])
     assert project.calls() == [pip]
@@ -407,7 +407,7 @@ def test_without_ensurepip_the_systems_pip_fills_the_venv(
     project.has_pip(pip=False)
     outside = [sys.executable, "-m", "pip", "--python", str(project.python)]
     project.fp.register([*outside, "--version"])
-    pip = [*outside, *PIP[2:], "--editable", str(project.root)]
+    pip = [*outside, *PIP[2:], "--editable", f"{project.root}[binary]"]
     project.fp.register(pip, callback=lambda _: project.program(project.venv / "bin" / "inv"))
     with pytest.raises(Exec):
         bootstrap.main(["up"])
@@ -426,7 +426,7 @@ def test_without_any_pip_uv_fills_the_venv(
     project.fp.register(outside, returncode=1)
     uv = str(project.program(project.path / "uv"))
     command = [uv, "pip", "install", "--python", str(project.python)]
-    command += ["--editable", str(project.root)]
+    command += ["--editable", f"{project.root}[binary]"]
     project.fp.register(command, callback=lambda _: project.program(project.venv / "bin" / "inv"))
     with pytest.raises(Exec):
         bootstrap.main(["up"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import signal
 import sys
 from contextlib import nullcontext, suppress
@@ -32,6 +33,9 @@ _UNKNOWN = Interrupted(
     "the step under way was stopped; what was done before it stays",
     "the same command again; it goes on from there",
 )
+
+# psycopg.pq's words, which several parts may meet first.
+_NO_LIBPQ = re.compile(r"no pq wrapper available|requested psycopg")
 
 BACKEND_HELP = "auto, docker or embedded; by default RIPTIDE_STACK, else auto"
 TARGET_HELP = "local (the default), linked, remote (SUPABASE_DB_URL) or a postgresql:// URL"
@@ -85,6 +89,10 @@ def _way_out(error: BaseException, signal_number: int | None) -> BaseException:
         return Exit(code=0)
     if isinstance(error, OSError) and not os.environ.get("RIPTIDE_TRACEBACK"):
         error = _refused(error)
+    if isinstance(error, ImportError) and _NO_LIBPQ.search(str(error)):
+        from riptide.database import without_libpq
+
+        error = without_libpq(error)
     if isinstance(error, RiptideError):
         from riptide import render
 
