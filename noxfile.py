@@ -6,6 +6,11 @@ Versions and dependency groups are pyproject.toml's; nothing is said twice.
 from __future__ import annotations
 
 import os
+import shutil
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
 
 import nox
 
@@ -71,6 +76,36 @@ def matrix(session: nox.Session) -> None:
 
 
 @nox.session
+def package(session: nox.Session) -> None:
+    """Build sdist and wheel; hold the wheel, in an environment of its own, to the sdist's tests."""
+    session.install(*group("package"))
+    built = Path(session.create_tmp()).resolve()
+    shutil.rmtree(built)
+    session.run("uv", "build", "--out-dir", str(built))
+    (sdist,), (wheel,) = built.glob("*.tar.gz"), built.glob("*.whl")
+    session.run("twine", "check", "--strict", str(sdist), str(wheel))
+    with tarfile.open(sdist) as archive:
+        archive.extractall(built, filter="data")
+    unpacked = built / sdist.name.removesuffix(".tar.gz")
+    absent = files_in(unpacked / "src") - set(zipfile.ZipFile(wheel).namelist())
+    if absent:
+        session.error(f"the wheel lacks {', '.join(sorted(absent))}")
+
+    venv = built / "venv"
+    session.run("uv", "venv", "--python", sys.executable, str(venv))
+    python = str(venv / ("Scripts/python.exe" if os.name == "nt" else "bin/python"))
+    session.run("uv", "pip", "install", "--python", python, str(wheel), *group("test"))
+    environ = without_foreign()
+    where = "import riptide, pathlib; print(pathlib.Path(riptide.__file__).parent)"
+    said = session.run(python, "-c", where, silent=True, external=True, env=environ)
+    if str(venv) not in str(said):
+        session.error(f"riptide was imported from {said}")
+    session.chdir(unpacked)
+    session.run(python, "-m", "invoke", "--list", external=True, env=environ)
+    session.run(python, "-m", "pytest", "tests/unit", *session.posargs, external=True, env=environ)
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Measure speed and memory; arguments go to scripts/bench.py."""
     install(session, "test")
@@ -80,6 +115,11 @@ def bench(session: nox.Session) -> None:
 def group(name: str) -> tuple[str, ...]:
     """Give the requirements of one of pyproject.toml's dependency groups."""
     return nox.project.dependency_groups(PYPROJECT, name)
+
+
+def files_in(folder: Path) -> set[str]:
+    """Give the files below a folder, as an archive names them."""
+    return {each.relative_to(folder).as_posix() for each in folder.rglob("*") if each.is_file()}
 
 
 def install(session: nox.Session, name: str) -> None:

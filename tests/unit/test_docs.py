@@ -9,6 +9,7 @@ import inspect
 import os
 import re
 import sys
+import tomllib
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -287,6 +288,18 @@ def test_env_example_changes_nothing_when_it_is_copied() -> None:
     """Every line of .env.example is a comment or empty, so a copy of it is harmless."""
     lines = read(".env.example").splitlines()
     assert [line for line in lines if line.strip() and not line.startswith("#")] == []
+
+
+# --- what is built -------------------------------------------------------------------------------
+
+
+def test_the_sdist_has_the_whole_repository() -> None:
+    """What is in the repository is in the sdist, whose tests and documents speak of all of it."""
+    built = tomllib.loads(read("pyproject.toml"))["tool"]["hatch"]["build"]["targets"]["sdist"]
+    # Hatchling puts these in by itself; the last one is its own.
+    always = {"pyproject.toml", "README.md", "LICENSE", ".gitignore", "PKG-INFO"}
+    there = {path.relative_to(ROOT).parts[0] for path in FILES}
+    assert there - always == {each.strip("/") for each in built["include"]}
 
 
 # --- links and traces ----------------------------------------------------------------------------
