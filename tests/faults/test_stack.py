@@ -116,7 +116,7 @@ def test_copied_project_leaves_the_original_alone(
     assert not stack.status().pids
     stack.stop(delete_data=True)
     own = stack.start()
-    assert own.pids.keys() & before.pids.keys()
+    assert own.pids.keys() == before.pids.keys()
     assert set(own.pids.values()).isdisjoint(before.pids.values())
     stack.stop(delete_data=True)
     after = open_stack(settings).status()
