@@ -153,40 +153,21 @@ def test_start_that_is_ended_at_any_moment(
 ) -> None:
     """A start that is killed or interrupted at any moment is followed by a plain one that works."""
     settings = make_project()
-    for milliseconds in (150, 300, 450, 600, 800, 1000):
+    for milliseconds in (0, 50, 100, 200, 350, 500):
         process = inv(settings, "stack.start")
+        assert process.stdout is not None
+        while "starting PostgreSQL" not in process.stdout.readline():
+            assert process.poll() is None
         time.sleep(milliseconds / 1000)
         process.send_signal(number)
         output, _ = process.communicate(timeout=60)
-        assert "ModuleNotFoundError" not in output
-        if number is signal.SIGINT and process.returncode == 130:
-            assert "interrupted" in output
-            assert processes_of(settings) == []
-        # Before the task began, SIGINT is Python's own affair.
-        if number is signal.SIGINT and "error: interrupted" in output:
+        if number is signal.SIGINT and process.returncode != 0:  # 0: it was done before
+            assert process.returncode == 130, output
+            assert "error: interrupted" in output
             assert "Traceback" not in output
+            assert processes_of(settings) == []
         status = open_stack(settings).start()
         assert status.running
         assert {each.pid for each in processes_of(settings)} == set(status.pids.values())
         open_stack(settings).stop(delete_data=True)
     assert processes_of(settings) == []
-
-
-def test_up_that_is_interrupted_is_followed_by_one_that_works(
-    make_project: Callable[..., Settings],
-) -> None:
-    """Ctrl-C at any point of `up` leaves no user and no orphan, and the next `up` is green."""
-    settings = make_project(schema=True)
-    for milliseconds in (400, 900, 1400, 1900, 2400, 2900):
-        process = inv(settings, "up")
-        time.sleep(milliseconds / 1000)
-        process.send_signal(signal.SIGINT)
-        output, _ = process.communicate(timeout=60)
-        assert process.returncode in (0, 1, 130, -signal.SIGINT), output
-    process = inv(settings, "up")
-    output, _ = process.communicate(timeout=60)
-    assert process.returncode == 0, output
-    status = open_stack(settings).status()
-    assert {each.pid for each in processes_of(settings)} == set(status.pids.values())
-    with psycopg.connect(status.db_url) as connection:
-        assert connection.execute("select count(*) from auth.users").fetchone() == (0,)
