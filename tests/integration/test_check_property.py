@@ -107,7 +107,7 @@ def test_random_histories(server: tuple[Settings, Scratch], history: list[tuple[
     project, scratch = server
     read = write(project, history)
     assert read.findings == ()
-    with psycopg.connect(scratch.cluster.url("supabase_admin"), autocommit=True) as admin:
+    with psycopg.connect(scratch.cluster.url(), autocommit=True) as admin:
         for (name,) in admin.execute(
             "select datname from pg_database where datname ~ '^(steps|again)'"
         ).fetchall():

@@ -1186,6 +1186,40 @@ def test_postgres_is_no_superuser(db: Database) -> None:
     assert row == (False, True, True, True, True)
 
 
+def test_nobody_is_a_superuser(stack: Stack, db: Database) -> None:
+    """No superuser has a password, known or not, and nothing is connected as one."""
+    assert db.execute(
+        "select rolname from pg_authid where rolsuper and rolpassword is not null"
+    ).fetchall() == []  # fmt: skip
+    assert db.execute(
+        "select rolname, application_name from pg_stat_activity join pg_roles "
+        "on oid = usesysid where rolsuper and backend_type = 'client backend'"
+    ).fetchall() == []  # fmt: skip
+    for password in ("postgres", ""):
+        url = stack.db_url.replace("//postgres:postgres@", f"//supabase_admin:{password}@")
+        with pytest.raises(psycopg.OperationalError, match="password"):
+            psycopg.connect(url)
+
+
+def test_nothing_of_postgres_runs_as_superuser(
+    admin: Client, db: Database, make_table: MakeTable
+) -> None:
+    """The gateway reads the schema, and a function that it calls unwittingly gains nothing."""
+    name = make_table("who text")
+    # A better match than pg_catalog's own, for a call with two literals.
+    db.execute(
+        "create function public.pg_has_role(text, oid, text) returns boolean language plpgsql "
+        f"as $$begin insert into public.{name} values (session_user); return true; end$$"
+    )
+    try:
+        db.execute("analyze pg_type")  # so that a statement that was prepared is read again
+        db.execute("notify pgrst, 'reload schema'")
+        rows: Any = admin.table(name).select("who").execute().data
+        assert {row["who"] for row in rows} <= {"postgres"}
+    finally:
+        db.execute("drop function public.pg_has_role(text, oid, text)")
+
+
 def test_what_postgres_may_do_on_auth(db: Database, make_table: MakeTable) -> None:
     """Triggers, policies, references, rows, grants to read: yes. Changing what is Auth's: no."""
     name = new_name("g")

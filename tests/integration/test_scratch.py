@@ -63,7 +63,7 @@ def test_databases_are_empty_and_apart(scratch: Scratch) -> None:
 CHANGES = {
     "grant": "grant select on public.t to anon",
     "column grant": "grant update (name) on public.t to authenticated",
-    "owner": "alter function public.f() owner to supabase_admin",
+    "owner": "alter function public.f() owner to other",
     "comment": "comment on column public.t.name is 'x'",
     "rls": "alter table public.t enable row level security",
     "policy": "create policy p on public.t for select to anon using (true)",
@@ -84,7 +84,7 @@ CHANGES = {
     "execute": "revoke execute on function public.f() from public",
     "enum": "alter type public.e add value 'b'",
     "default privileges": (
-        "alter default privileges in schema public revoke select on tables from anon"
+        "alter default privileges in schema public grant select on tables to anon"
     ),
     "view": "create view public.v as select 1 as one",
     "view option": "alter view public.w set (security_invoker = on)",
@@ -96,11 +96,10 @@ CHANGES = {
 
 @pytest.fixture
 def made(scratch: Scratch, request: pytest.FixtureRequest) -> Iterator[psycopg.Connection]:
-    """Give a transaction, as the superuser, in a database with one object of each kind."""
-    url = scratch.cluster.url("supabase_admin")
-    with psycopg.connect(url) as connection:
-        connection.execute("set role postgres")
+    """Give a transaction in a database with one object of each kind, and a role to give them to."""
+    with psycopg.connect(scratch.cluster.url()) as connection:
         connection.execute(
+            "create role other; grant other to postgres; grant create on schema public to other;"
             "create table public.t (id int, name text);"
             "revoke all on public.t from anon, authenticated;"
             "alter default privileges in schema public revoke all on tables from anon;"
@@ -108,7 +107,6 @@ def made(scratch: Scratch, request: pytest.FixtureRequest) -> Iterator[psycopg.C
             "$$begin return new; end$$;"
             "create type public.e as enum ('a'); create view public.w as select 1 as one"
         )
-        connection.execute("reset role")
         yield connection
         connection.rollback()
 

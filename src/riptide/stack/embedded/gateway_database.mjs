@@ -1,7 +1,8 @@
 // The gateway's connections to PostgreSQL, and the schema cache that REST works from.
 //
-// - The watcher (supabase_admin, one connection) listens for `NOTIFY pgrst` and reads the schema. lite reads it from
-//   information_schema, which shows a role only what it may use, and so shows `authenticator` nothing.
+// - The watcher (postgres, one connection) listens for `NOTIFY pgrst` and reads the schema. lite reads it from
+//   information_schema, which shows a role only what it may use, and so shows `authenticator` nothing. `postgres` owns
+//   what migrations make and may read all. No superuser: the queries would call functions that clients made in public.
 // - REST (authenticator, a small pool) runs each request in a transaction under its JWT's role.
 // - Auth (supabase_auth_admin, a small pool) owns its tables and nothing else, as GoTrue.
 import { createPostgresConnection } from "@supabase/lite/postgres";
@@ -11,6 +12,7 @@ import { usePool } from "./gateway_pool.mjs";
 import { keepStrings, postgrestError } from "./gateway_postgrest.mjs";
 import { authTypes, restRequest, restTypes, typedParameters } from "./gateway_types.mjs";
 
+const APPLICATION = { application_name: "riptide gateway" };
 const REST_POOL = 5;
 const AUTH_POOL = 3;
 const ADMIN_POOL = 2;
@@ -45,7 +47,9 @@ export class Database {
 
   constructor(config) {
     this.#config = config;
-    this.#watcher = this.#connection("supabase_admin", restTypes, {
+    this.#watcher = this.#connection("postgres", restTypes, {
+      // Whatever a migration sets for the role; types in these schemas are called by their bare name.
+      connection: { ...APPLICATION, search_path: '"$user", public, auth, extensions' },
       max: 1,
       idle_timeout: null,
       max_lifetime: null,
@@ -83,7 +87,7 @@ export class Database {
         connect_timeout: CONNECT_TIMEOUT_S,
         backoff: () => RECONNECT_S,
         onnotice() {},
-        connection: { application_name: "riptide gateway" },
+        connection: APPLICATION,
         types,
         ...options,
       },

@@ -2,11 +2,16 @@
 
 A new cluster is a copy of a prepared one (`template`), which is made once for each version of what
 goes into it: `initdb`, ``roles.sql`` and the auth schema together take 1.5 s, a copy 0.1 s.
+
+Every local user can reach the port, and the roles' passwords are the well-known ones. A superuser
+could run any program as the user that the server runs as (`copy … to program`), so nobody can log
+in as one: `initdb` gives it a random password, which is taken away again once all is prepared.
 """
 
 from __future__ import annotations
 
 import re
+import secrets
 import signal
 import sys
 import time
@@ -26,7 +31,7 @@ if TYPE_CHECKING:
     from riptide.runner import Runner, ServiceUser
 
 SUPERUSER = "supabase_admin"
-PASSWORD = "postgres"  # noqa: S105 - every local Supabase stack has this one
+PASSWORD = "postgres"  # noqa: S105 - of every other role, as on every local Supabase stack
 
 # What differs from PostgreSQL's own defaults, and why.
 _CONFIGURATION = {
@@ -81,7 +86,7 @@ class Cluster:
         return Mark(arguments=("-D", str(folder)), place=self.home)
 
     def url(self, role: str = "postgres", database: str = "postgres") -> str:
-        """Give its URL for a role; all local roles have the same well-known password."""
+        """Give its URL for a role that can log in: all have the same well-known password."""
         return f"postgresql://{role}:{PASSWORD}@{HOST}:{self.port}/{database}"
 
     def program(self, name: str) -> str:
@@ -95,15 +100,19 @@ class Cluster:
 
     # --- making a new one ------------------------------------------------------------------------
 
-    def initialize(self, runner: Runner) -> None:
-        """Make a new data directory with `initdb`.
+    def initialize(self, runner: Runner) -> str:
+        """Make a new data directory with `initdb`; give the superuser's password.
+
+        It is random, and kept nowhere.
 
         Raises:
             CommandError: `initdb` failed.
         """
         self.files.make_home()
+        password = secrets.token_urlsafe(24)
         password_file = self.home / "password"
-        password_file.write_text(f"{PASSWORD}\n", encoding="ascii")
+        password_file.touch(mode=0o600)
+        password_file.write_text(f"{password}\n", encoding="ascii")
         own(password_file, self.user)
         try:
             runner.run(self.initdb_argv(), cwd=self.home, user=self.user).check(
@@ -111,6 +120,7 @@ class Cluster:
             )
         finally:
             password_file.unlink()
+        return password
 
     def initdb_argv(self) -> list[str]:
         """Give the command that makes a data directory.

@@ -240,3 +240,9 @@ end
 $$;
 create event trigger pgrst_ddl_watch on ddl_command_end execute function extensions.pgrst_ddl_watch();
 create event trigger pgrst_drop_watch on sql_drop execute function extensions.pgrst_drop_watch();
+
+-- The superuser ----------------------------------------------------------------------------------------------------
+
+-- Nobody logs in as supabase_admin from here on: not the gateway, and no program of this machine that has found the
+-- port. On Supabase's local stack it has the well-known password of all others, but runs in a container.
+alter role supabase_admin password null;

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from riptide.errors import StackError
 from riptide.settings import SCRATCH, Target
-from riptide.stack.embedded.postgres import SUPERUSER, Cluster
+from riptide.stack.embedded.postgres import Cluster
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -50,7 +50,7 @@ class Scratch:
     def _make(self, name: str, template: str) -> Target:
         import psycopg
 
-        with psycopg.connect(self.cluster.url(SUPERUSER), autocommit=True) as connection:
+        with psycopg.connect(self.cluster.url(), autocommit=True) as connection:
             connection.execute(
                 # Without fsync copying the files is the fastest, and needs no WAL.
                 f'create database "{name}" template "{template}" strategy file_copy '

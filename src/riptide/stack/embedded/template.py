@@ -95,10 +95,12 @@ def _build(cluster: Cluster, toolchain: Toolchain, config: ProjectConfig, runner
 
     import psycopg
 
-    cluster.initialize(runner)
+    password = cluster.initialize(runner)
     cluster.start()
     try:
-        with psycopg.connect(cluster.url(SUPERUSER), autocommit=True) as connection:
+        with psycopg.connect(
+            cluster.url(), user=SUPERUSER, password=password, autocommit=True
+        ) as connection:
             connection.execute(roles_sql().encode())
     except psycopg.Error as error:
         raise StackError(
