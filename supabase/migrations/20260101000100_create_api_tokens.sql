@@ -48,12 +48,12 @@ alter table public.api_tokens enable row level security;
 
 -- Supabase grants everything on a new table to all three roles: begin from nothing.
 -- What a token may do and how long is settled when it is made; last_used_at is for servers to say.
+-- No delete: the row could be made anew from its hash, without its end and with more scopes.
 revoke all on table public.api_tokens from public, anon, authenticated, service_role;
 grant
   select,
   insert (user_id, name, token_hash, scopes, expires_at),
-  update (name, revoked_at),
-  delete
+  update (name, revoked_at)
 on table public.api_tokens to authenticated;
 grant all on table public.api_tokens to service_role;
 
@@ -77,10 +77,3 @@ create policy api_tokens_update_own on public.api_tokens
   with check ((select auth.uid()) = user_id);
 comment on policy api_tokens_update_own on public.api_tokens is
   'A user renames or revokes their own tokens; one that is revoked stays as it is.';
-
-drop policy if exists api_tokens_delete_own on public.api_tokens;
-create policy api_tokens_delete_own on public.api_tokens
-  for delete to authenticated
-  using ((select auth.uid()) = user_id);
-comment on policy api_tokens_delete_own on public.api_tokens is
-  'A user deletes their own tokens, which ends them.';

@@ -51,12 +51,12 @@ alter table public.user_sessions enable row level security;
 
 -- Supabase grants everything on a new table to all three roles: begin from nothing.
 -- How long a session lasts is for the default or a server to say.
+-- No delete: the row could be made anew, as if it had not been revoked.
 revoke all on table public.user_sessions from public, anon, authenticated, service_role;
 grant
   select,
   insert (user_id, auth_session_id, device_name, user_agent, ip_address),
-  update (device_name, user_agent, ip_address, last_active_at, revoked_at),
-  delete
+  update (device_name, user_agent, ip_address, last_active_at, revoked_at)
 on table public.user_sessions to authenticated;
 grant all on table public.user_sessions to service_role;
 
@@ -81,10 +81,3 @@ create policy user_sessions_update_own on public.user_sessions
   with check ((select auth.uid()) = user_id);
 comment on policy user_sessions_update_own on public.user_sessions is
   'A user names, refreshes or revokes their own devices; one that is revoked stays as it is.';
-
-drop policy if exists user_sessions_delete_own on public.user_sessions;
-create policy user_sessions_delete_own on public.user_sessions
-  for delete to authenticated
-  using ((select auth.uid()) = user_id);
-comment on policy user_sessions_delete_own on public.user_sessions is
-  'A user takes their own devices off the list.';

@@ -217,7 +217,7 @@ def test_policies_are_of_one_form(database: psycopg.Connection[Any]) -> None:
         "select tablename, policyname, permissive, roles::text, cmd, qual, with_check"
         " from pg_policies where schemaname = 'public'",
     )
-    assert len(policies) == 2 + 4 + 4
+    assert len(policies) == 2 + 3 + 3
     for table, name, permissive, roles, operation, using, check in policies:
         assert name == f"{table}_{operation.lower()}_own"
         assert (permissive, roles) == ("PERMISSIVE", "{authenticated}")
@@ -240,13 +240,11 @@ GRANTS = {
         "SELECT": "*",
         "INSERT": "user_id name token_hash scopes expires_at",
         "UPDATE": "name revoked_at",
-        "DELETE": "*",
     },
     "user_sessions": {
         "SELECT": "*",
         "INSERT": "user_id auth_session_id device_name user_agent ip_address",
         "UPDATE": "device_name user_agent ip_address last_active_at revoked_at",
-        "DELETE": "*",
     },
 }
 
@@ -468,6 +466,14 @@ def test_what_is_revoked_or_settled_stays(
     assert len(update({"revoked_at": NOW})) == 1
     assert update({"revoked_at": None}) == []
     assert update(renamed) == []
+    # Nor is it made anew, which would take back its end and whatever it was limited to.
+    with pytest.raises(APIError, match="permission denied"):
+        client.table(table).delete().eq("id", made["id"]).execute()  # type: ignore[call-overload, index]
+    key = "token_hash" if table == "api_tokens" else "auth_session_id"
+    again = {**row, key: made[key]}  # type: ignore[call-overload, index]
+    for prefer in (client.table(table).insert(again), client.table(table).upsert(again)):
+        with pytest.raises(APIError):
+            prefer.execute()
 
 
 def test_a_session_row_knows_its_session(sign_up: Callable[..., tuple[Client, str]]) -> None:
