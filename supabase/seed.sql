@@ -2,14 +2,15 @@
 -- Sign in as alice@example.com or bob@example.com, password "riptide-demo" for both.
 -- Can run twice with no effect.
 
--- The empty strings are there for the Auth server, which cannot read a null in these columns.
+-- The Auth server looks for users of this instance only, and cannot read a null where the empty
+-- strings are.
 insert into auth.users (
-  id, aud, role, email, encrypted_password, email_confirmed_at,
+  id, instance_id, aud, role, email, encrypted_password, email_confirmed_at,
   confirmation_token, recovery_token, email_change, email_change_token_new,
   raw_app_meta_data, raw_user_meta_data, created_at, updated_at
 )
 select
-  demo.id, 'authenticated', 'authenticated', demo.email,
+  demo.id, '00000000-0000-0000-0000-000000000000', 'authenticated', 'authenticated', demo.email,
   extensions.crypt('riptide-demo', extensions.gen_salt('bf', 10)), now(),
   '', '', '', '',
   '{"provider": "email", "providers": ["email"]}'::jsonb,
@@ -21,24 +22,6 @@ from (
     ('b0b00000-0000-4000-8000-000000000002'::uuid, 'bob@example.com', 'Bob')
 ) as demo (id, email, display_name)
 on conflict do nothing;
-
--- A hosted or a Docker stack's Auth server looks for users of this instance only; the embedded
--- stack's has no such column.
-do $$
-begin
-  if exists (
-    select from information_schema.columns
-    where table_schema = 'auth' and table_name = 'users' and column_name = 'instance_id'
-  ) then
-    update auth.users
-    set instance_id = '00000000-0000-0000-0000-000000000000'
-    where instance_id is null
-      and id in (
-        'a11ce000-0000-4000-8000-000000000001', 'b0b00000-0000-4000-8000-000000000002'
-      );
-  end if;
-end;
-$$;
 
 insert into auth.identities (
   id, user_id, provider, provider_id, identity_data, created_at, updated_at

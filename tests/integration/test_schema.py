@@ -508,6 +508,10 @@ def test_the_demo_users_can_sign_in(stack: StackStatus) -> None:
             once = rows(postgres, counted)
             postgres.execute(seed)
             assert rows(postgres, counted) == once
+            ours = "select count(*) from auth.users where instance_id = %s and email = any(%s)"
+            assert rows(
+                postgres, ours, uuid.UUID(int=0), ["alice@example.com", "bob@example.com"]
+            ) == [(2,)]
             for name, tokens, devices in (("Alice", 2, 2), ("Bob", 1, 1)):
                 options = SyncClientOptions(
                     auto_refresh_token=False, persist_session=False, httpx_client=http
