@@ -16,7 +16,9 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from http.client import HTTPConnection
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 import httpx
 import psycopg
@@ -428,10 +430,29 @@ def test_bad_tokens_are_refused_by_rest(stack: Stack, http: httpx.Client) -> Non
     unsigned = base64.urlsafe_b64encode(b'{"alg":"none"}').rstrip(b"=").decode()
     body = base64.urlsafe_b64encode(b'{"role":"service_role"}').rstrip(b"=").decode()
     cases[f"{unsigned}.{body}."] = "PGRST301"
+    signed = sign({"role": "service_role"}, stack.jwt_secret).rpartition(".")
+    cases[f"{signed[0]}.{'é' * len(signed[2])}"] = "PGRST301"  # as many characters, not bytes
     for token, code in cases.items():
-        response = http.get("/rest/v1/x", headers={"authorization": f"Bearer {token}"})
+        headers = {b"authorization": f"Bearer {token}".encode("latin-1")}
+        response = http.get("/rest/v1/x", headers=headers)
         assert (response.status_code, response.json()["code"]) == (401, code)
         assert "bearer" in response.headers["www-authenticate"].lower()
+
+
+@pytest.mark.parametrize(
+    ("path", "code"), [("rpc/%E0%A4%A", "PGRST202"), ("%E0%A4%A", "PGRST205"), ("%", "PGRST205")]
+)
+def test_paths_that_are_no_text(stack: Stack, path: str, code: str) -> None:
+    """A path that cannot be decoded is something that is not there, as PostgREST has it."""
+    url = urlsplit(stack.api_url)
+    connection = HTTPConnection(url.hostname or "", url.port)  # httpx would mend the path
+    try:
+        connection.request("GET", f"/rest/v1/{path}", headers={"apikey": stack.publishable_key})
+        response = connection.getresponse()
+        body = response.read()
+    finally:
+        connection.close()
+    assert (response.status, json.loads(body)["code"]) == (404, code)
 
 
 def test_bad_tokens_are_refused_by_auth(

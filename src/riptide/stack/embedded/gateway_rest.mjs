@@ -1,4 +1,5 @@
 // /rest/v1: lite's PostgREST, with the role, the claims and the settings of each request as PostgREST has them.
+import { unescape } from "node:querystring";
 import { App } from "@supabase/lite";
 import { restError } from "./gateway_http.mjs";
 import { TokenError } from "./gateway_keys.mjs";
@@ -43,6 +44,7 @@ export function createRest(config, database, keys) {
       return refuse(error);
     }
     await database.current();
+    const mended = decodable(url);
     const path = url.pathname.slice("/rest/v1".length) || "/";
     const headers = Object.fromEntries(request.headers);
     const schema = (WRITES.has(request.method) ? headers["content-profile"] : headers["accept-profile"]) ?? schemas[0];
@@ -56,11 +58,28 @@ export function createRest(config, database, keys) {
       cookies: parseCookies(headers.cookie),
       readOnly:
         !WRITES.has(request.method) ||
-        (rpc !== undefined && isReadOnly(database.functions(schema, decodeURIComponent(rpc)))),
+        (rpc !== undefined && isReadOnly(database.functions(schema, unescape(rpc)))),
     };
     const exact = rpc === undefined ? exactFilters(url) : null;
-    return restRequest.run(store, () => app.fetch(exact ? new Request(exact, request) : request));
+    return restRequest.run(store, () => app.fetch(exact ?? mended ? new Request(exact ?? url, request) : request));
   };
+}
+
+/**
+ * Makes a path that is not percent-encoded UTF-8 one that is, with U+FFFD where it is not, as PostgREST reads it: a name
+ * of nothing. lite would fail.
+ *
+ * @returns whether there was need to
+ */
+function decodable(url) {
+  try {
+    decodeURIComponent(url.pathname);
+    return false;
+  } catch {
+    const parts = url.pathname.split("/");
+    url.pathname = parts.map((each) => encodeURIComponent(unescape(each))).join("/");
+    return true;
+  }
 }
 
 /** PostgREST runs a function that cannot write (stable, immutable) in a read-only transaction. */
