@@ -713,6 +713,16 @@ def test_count_range_and_upsert(admin: Client, stack: Stack, make_table: MakeTab
     ]
 
 
+@pytest.mark.parametrize("query", ["limit=abc", "limit=5x", "offset=x&limit=2000"])
+def test_a_limit_that_is_no_number_is_none(
+    stack: Stack, http: httpx.Client, make_table: MakeTable, query: str
+) -> None:
+    """PostgREST leaves such a limit or offset out, and max_rows holds all the same."""
+    table = make_table("id int", more="insert into {t} select generate_series(1, 1001)")
+    response = http.get(f"/rest/v1/{table}?{query}", headers={"apikey": stack.secret_key})
+    assert (response.status_code, len(response.json())) == (200, 1000)
+
+
 def test_rpc_with_arguments(admin: Client, db: Database) -> None:
     """Named arguments of several types, defaults, and a set as the result."""
     name = new_name("f")
@@ -1166,6 +1176,7 @@ def test_the_admin_api_is_for_admins(
         ({"email": "no address"}, "validation_failed"),
         ({"phone": "abc"}, "validation_failed"),
         ({"email": "a@example.com", "password": "short"}, "weak_password"),
+        ({"email": "a@example.com", "password": "é" * 40}, "validation_failed"),  # 80 bytes
         ({"email": "a@example.com", "id": "7"}, "validation_failed"),
         ({"email": 5}, "bad_json"),
         ({"email": "a@example.com", "user_metadata": [1]}, "bad_json"),
@@ -1177,6 +1188,16 @@ def test_admin_refuses_what_is_no_user(
     """Attributes that GoTrue refuses are refused with its code."""
     with refused(AuthError, code):
         admin.auth.admin.create_user(attributes)  # type: ignore[arg-type]
+
+
+def test_a_password_has_at_most_72_bytes(connect: Connect, make_person: MakePerson) -> None:
+    """A password of which bcrypt would drop the end is refused at sign-up and in a change."""
+    with refused(AuthError, "validation_failed"):
+        connect().auth.sign_up({"email": new_email(), "password": "é" * 37})
+    person = make_person()
+    with refused(AuthError, "validation_failed"):
+        person.client.auth.update_user({"password": "é" * 37})
+    person.client.auth.update_user({"password": "é" * 36})
 
 
 def test_anonymous_sign_in_is_off(connect: Connect) -> None:

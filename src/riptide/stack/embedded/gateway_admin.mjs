@@ -2,7 +2,7 @@
 import { createHash, randomBytes, randomUUID } from "node:crypto";
 import { authError, json, logError } from "./gateway_http.mjs";
 import { TokenError } from "./gateway_keys.mjs";
-import { findUser, withIdentities } from "./gateway_users.mjs";
+import { findUser, isTooLong, passwordTooLong, withIdentities } from "./gateway_users.mjs";
 
 const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 const EMAIL = /^[^\s@]+@[^\s@]+\.[^\s@]+$/;
@@ -10,7 +10,6 @@ const PHONE = /^[1-9]\d{1,14}$/;
 const BCRYPT = /^\$2[aby]\$\d\d\$.{53}$/;
 const PAGE = 50;
 const MAX_PAGE = 1000;
-const MAX_PASSWORD = 72; // what bcrypt takes
 
 const invalid = (msg, status = 400) => authError(status, "validation_failed", msg);
 const FIELD_TYPES = {
@@ -85,8 +84,7 @@ export function createAdmin(config, sql, keys) {
       return { refused: invalid("Only a password or a password hash should be provided") };
     if (given.password_hash && !BCRYPT.test(given.password_hash))
       return { refused: invalid("the embedded stack takes bcrypt hashes only") };
-    if (given.password && given.password.length > MAX_PASSWORD)
-      return { refused: invalid("Password cannot be longer than 72 characters") };
+    if (given.password && isTooLong(given.password)) return { refused: passwordTooLong() };
     let banned; // undefined: as it is; null: not banned
     if (given.ban_duration) {
       const ms = given.ban_duration === "none" ? 0 : parseDuration(given.ban_duration);

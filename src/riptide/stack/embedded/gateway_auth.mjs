@@ -4,7 +4,7 @@ import { App } from "@supabase/lite";
 import { isLost, Unavailable } from "./gateway_errors.mjs";
 import { authError, json, logError } from "./gateway_http.mjs";
 import { signToken, verifyToken } from "./gateway_keys.mjs";
-import { findUser } from "./gateway_users.mjs";
+import { findUser, isTooLong, passwordTooLong } from "./gateway_users.mjs";
 
 // bcrypt's least cost: a test makes users by the hundred, and the real GoTrue hashes such a password anew when its
 // user signs in (supabase/auth, internal/models/user.go, Authenticate), should the rows ever get there.
@@ -12,6 +12,7 @@ process.env.LITE_AUTH_BCRYPT_COST ??= "4";
 
 const NEEDS_USER = /^\/(?:user|logout|reauthenticate)$/;
 const ABSENT = /^\/(?:factors|sso|invite|user\/identities|oauth|passkeys|admin\/(?!users(?:\/[^/]*)?$))/;
+const SETS_PASSWORD = new Set(["POST /signup", "PUT /user"]);
 const METHOD_OF = { password: "password", pkce: "oauth" };
 
 export function createAuth(config, database, keys) {
@@ -130,12 +131,14 @@ export function createAuth(config, database, keys) {
       if (NEEDS_USER.test(path) && !keys.bearer(request)) {
         return authError(403, "bad_jwt", "invalid claim: missing sub claim"); // as for the anon JWT of an API key
       }
-      if (path === "/signup" && request.method === "POST" && config.auth.enable_anonymous_sign_ins) {
+      if (SETS_PASSWORD.has(`${request.method} ${path}`)) {
         const body = await request
           .clone()
           .json()
           .catch(() => null);
-        if (body && !body.email && !body.phone) return await signInAnonymously(body.data);
+        if (typeof body?.password === "string" && isTooLong(body.password)) return passwordTooLong();
+        const anonymous = path === "/signup" && config.auth.enable_anonymous_sign_ins;
+        if (anonymous && body && !body.email && !body.phone) return await signInAnonymously(body.data);
       }
       return await finish(await app.fetch(request), path, url);
     } catch (error) {

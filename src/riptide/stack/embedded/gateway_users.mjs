@@ -1,4 +1,12 @@
 // A user as GoTrue shows it (supabase/auth, internal/models/user.go): what is not set is left out.
+import { authError } from "./gateway_http.mjs";
+
+const MAX_PASSWORD = 72; // bytes: bcrypt drops the rest
+
+/** GoTrue's len() counts bytes too, whatever its message says. */
+export const isTooLong = (password) => Buffer.byteLength(password) > MAX_PASSWORD;
+export const passwordTooLong = () =>
+  authError(400, "validation_failed", `Password cannot be longer than ${MAX_PASSWORD} characters`);
 
 const OPTIONAL = [
   "email_confirmed_at",
