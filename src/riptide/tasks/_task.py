@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from invoke.context import Context
 
+    from riptide.cli import SupabaseCLI
     from riptide.settings import Settings
 
 # The exit code of a program that SIGINT ended, as shells have it.
@@ -136,6 +137,40 @@ def settings_for(*, backend: str = "", target: str = "") -> Settings:
     from riptide.settings import Settings
 
     return Settings.load(backend=backend or None, target=target or None)
+
+
+def seconds_of(given: str, flag: str) -> float:
+    """Read a flag's number of seconds; Invoke's own way ends a wrong one with a traceback.
+
+    Raises:
+        ConfigError: It is none, or not more than 0.
+    """
+    try:
+        number = float(given)
+    except ValueError:
+        number = -1.0
+    if not 0 < number < 86_400:
+        raise ConfigError(f"{flag} takes seconds, more than 0, not {given!r}")
+    return number
+
+
+def preview_cli(settings: Settings) -> SupabaseCLI:
+    """Give a CLI whose command lines are only looked at."""
+    from pathlib import Path
+
+    from riptide.cli import SupabaseCLI
+    from riptide.runner import SubprocessRunner
+
+    return SupabaseCLI(Path("supabase"), settings, SubprocessRunner())
+
+
+def command_line(argv: list[str]) -> str:
+    """Give a command as one could type it, its secrets masked."""
+    import shlex
+
+    from riptide.runner import mask
+
+    return shlex.join(mask(each) for each in argv)
 
 
 def confirm(question: str, *, yes: bool) -> None:
