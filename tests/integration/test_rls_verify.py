@@ -255,7 +255,8 @@ def test_a_leak_does_not_shut_the_owner_out(
     """What anon could do to the row (revoke it) is not told as a lockout of its owner."""
     declare(
         elsewhere,
-        '[tables.api_tokens]\nowner = "user_id"\nupdate_columns = ["name", "revoked_at"]\n',
+        '[tables.api_tokens]\nowner = "user_id"\ndelete = "none"\n'
+        'update_columns = ["name", "revoked_at"]\n',
     )
     try:
         database.execute(
