@@ -723,6 +723,52 @@ def test_a_limit_that_is_no_number_is_none(
     assert (response.status_code, len(response.json())) == (200, 1000)
 
 
+@pytest.mark.parametrize("query", ["", "select=id", "order=id&limit=1", "columns=id"])
+def test_changing_every_row_takes_a_filter(
+    stack: Stack, http: httpx.Client, make_table: MakeTable, query: str
+) -> None:
+    """Without a filter an update or a delete is refused, with whatever key, as by safeupdate."""
+    table = make_table(
+        "id int", more="insert into {t} values (1); revoke all on {t} from authenticated"
+    )
+    path = f"/rest/v1/{table}?{query}"
+    users = sign({"role": "authenticated", "exp": int(time.time()) + 60}, stack.jwt_secret)
+    for key in (stack.publishable_key, stack.secret_key, users):
+        headers = {"authorization": f"Bearer {key}"}
+        if not key.startswith("ey"):
+            headers["apikey"] = key
+        for method, body, word in (("PATCH", {"id": 2}, "UPDATE"), ("DELETE", None, "DELETE")):
+            response = http.request(method, path, headers=headers, json=body)
+            assert response.status_code == 400
+            assert response.json() == {
+                "code": "21000",
+                "message": f"{word} requires a WHERE clause",
+                "details": None,
+                "hint": None,
+            }
+
+
+def test_a_filter_or_nothing_to_set_is_enough(
+    stack: Stack, http: httpx.Client, make_table: MakeTable
+) -> None:
+    """Any filter will do, an update that sets nothing is none, and an upsert is an insert."""
+    table = make_table("id int primary key, n int", more="insert into {t} values (1), (2)")
+    path = f"/rest/v1/{table}"
+    headers = {"apikey": stack.secret_key, "prefer": "return=representation"}
+    assert http.patch(path, headers=headers, json={}).json() == []
+    answer = http.patch(path, params={"id": "not.is.null"}, headers=headers, json={"n": 3}).json()
+    assert [row["n"] for row in answer] == [3, 3]
+    answer = http.patch(path, params={"or": "(id.eq.1,id.eq.7)"}, headers=headers, json={"n": 4})
+    assert answer.json() == [{"id": 1, "n": 4}]
+    upsert = {**headers, "prefer": "resolution=merge-duplicates,return=representation"}
+    assert http.post(path, headers=upsert, json=[{"id": 1, "n": 5}]).json() == [{"id": 1, "n": 5}]
+    put = http.put(path, params={"id": "eq.1"}, headers=headers, json={"id": 1, "n": 6})
+    assert put.json() == [{"id": 1, "n": 6}]
+    assert http.delete(path, params={"id": "gt.0"}, headers=headers).status_code == 200
+    response = http.delete(f"/rest/v1/{new_name()}", headers=headers)
+    assert (response.status_code, response.json()["code"]) == (404, "PGRST205")
+
+
 def test_rpc_with_arguments(admin: Client, db: Database) -> None:
     """Named arguments of several types, defaults, and a set as the result."""
     name = new_name("f")

@@ -9,7 +9,7 @@ import { createPostgresConnection } from "@supabase/lite/postgres";
 import { isLost, Unavailable } from "./gateway_errors.mjs";
 import { logError } from "./gateway_http.mjs";
 import { usePool } from "./gateway_pool.mjs";
-import { keepStrings, postgrestError } from "./gateway_postgrest.mjs";
+import { keepStrings, postgrestError, requireFilter } from "./gateway_postgrest.mjs";
 import { authTypes, restRequest, restTypes, typedParameters } from "./gateway_types.mjs";
 
 const APPLICATION = { application_name: "riptide gateway" };
@@ -71,7 +71,9 @@ export class Database {
     const check = this.rest.onPostgrestAST.bind(this.rest);
     this.rest.onPostgrestAST = async (ast, vars) => {
       keepStrings(ast, this);
-      return check(ast, vars);
+      const checked = await check(ast, vars);
+      requireFilter(checked);
+      return checked;
     };
 
     this.auth = this.#connection("supabase_auth_admin", authTypes, { max: ADMIN_POOL });

@@ -112,6 +112,19 @@ function encodeJsonArguments(ast, database) {
   }
 }
 
+/**
+ * Refuses an update or a delete of every row, by whichever key: Supabase preloads safeupdate for authenticator
+ * (supabase/postgres, fix-authenticator-session-preload-libraries; github.com/eradman/pg-safeupdate). Limits do not
+ * count (since PostgREST 13), nor do filters on other tables. What sets nothing is no update, as in PostgREST.
+ */
+export function requireFilter({ type, where, values }) {
+  if (type !== "update" && type !== "delete") return;
+  if (Object.keys(where ?? {}).length > 0) return;
+  if (type === "update" && Object.keys([values].flat()[0] ?? {}).length === 0) return;
+  const message = `${type.toUpperCase()} requires a WHERE clause`;
+  throw Object.assign(new Error(message), { code: "21000", severity: "ERROR" });
+}
+
 const FILTER = /^((?:not\.)?(?:eq|neq|gt|gte|lt|lte)\.)(.+)$/s;
 const KEYWORD = /^(?:null|not_null|unknown)$/i;
 
