@@ -1347,6 +1347,96 @@ def test_what_postgres_may_do_on_auth(db: Database, make_table: MakeTable) -> No
         db.execute(f"drop owned by {name}; drop role {name}")
 
 
+ACLS = """
+select name, owner, item.* from (
+  select oid::regclass::text as name, relowner as owner,
+    coalesce(relacl, acldefault(case relkind when 'S' then 's' else 'r' end::"char", relowner))
+      as acl
+  from pg_class where relnamespace = 'auth'::regnamespace
+  union all select attrelid::regclass::text || attnum, 0, attacl from pg_attribute
+    where attrelid = 'auth.users'::regclass
+  union all select oid::regprocedure::text, proowner, coalesce(proacl, acldefault('f', proowner))
+    from pg_proc where pronamespace = 'auth'::regnamespace
+  union all select defaclobjtype::text, defaclrole, defaclacl from pg_default_acl
+) as each cross join aclexplode(acl) as item order by name, owner, item.*
+"""
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "revoke all on auth.users from supabase_auth_admin",
+        "revoke select on auth.users from dashboard_user",
+        "revoke select, insert on auth.users from postgres cascade",
+        "grant insert, update on auth.users to anon",
+        "grant update (email) on auth.users to anon",
+        "grant insert on all tables in schema auth to anon",
+        "grant insert on auth.users to anon with grant option",
+        "grant execute on function auth.uid() to anon",
+        "revoke execute on function auth.uid() from public",
+        "do $$begin execute 'grant delete on auth.users to public'; end$$",
+    ],
+)
+def test_grants_on_auth_that_are_not_postgres_to_make(db: Database, statement: str) -> None:
+    """A grant of what postgres may not grant on does nothing and warns, as from anybody else."""
+    said: list[str] = []
+    db.add_notice_handler(lambda notice: said.append(f"{notice.severity} {notice.message_primary}"))
+    before = db.execute(ACLS).fetchall()
+    with db.transaction(force_rollback=True):
+        db.execute(statement)
+        assert db.execute(ACLS).fetchall() == before
+    word = "could be revoked" if statement.startswith("revoke") else "were granted"
+    assert said
+    assert all(re.match(rf"WARNING no privileges {word} for ", each) for each in said)
+
+
+def test_grants_on_auth_that_postgres_makes(db: Database) -> None:
+    """Select on a table may be handed on and taken back, also by column; of all, that is left."""
+    role = new_name("r")
+    query = "select has_table_privilege(%s, 'auth.users', %s)"
+
+    def has(*privileges: str) -> list[bool]:
+        rows = [db.execute(query, [role, each]).fetchone() for each in privileges]
+        return [row == (True,) for row in rows]
+
+    with db.transaction(force_rollback=True):
+        db.execute(f"create role {role}; grant all on auth.users to {role}")
+        assert has("select", "insert", "update", "delete", "trigger") == [True] + [False] * 4
+        db.execute(f"revoke all on auth.users from {role}")
+        assert has("select") == [False]
+        db.execute(f"grant select (email) on auth.users to {role}")
+        assert has("select") == [False]
+        assert db.execute(
+            "select has_column_privilege(%s, 'auth.users', 'email', 'select')", [role]
+        ).fetchone() == (True,)
+        db.execute(f"grant select on auth.users to {role} with grant option")
+        assert has("select with grant option") == [True]
+        db.execute(f"revoke select on auth.users from {role}")
+        assert has("select") == [False]
+        # And elsewhere everything is as ever.
+        db.execute(f"create table public.{role} (); grant all on public.{role} to {role}")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        (
+            "alter default privileges for role supabase_auth_admin in schema auth "
+            "revoke all on tables from postgres"
+        ),
+        "alter default privileges for role supabase_auth_admin grant insert on tables to anon",
+        "drop owned by supabase_auth_admin cascade",
+    ],
+)
+def test_what_is_auths_stays_auths(db: Database, statement: str) -> None:
+    """Postgres neither gives what Auth owns away nor settles what others get of it."""
+    before = db.execute(ACLS).fetchall()
+    with db.transaction(force_rollback=True):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege), db.transaction():
+            db.execute(statement)
+        assert db.execute(ACLS).fetchall() == before
+
+
 def test_what_migrations_do(db: Database) -> None:
     """Role postgres makes schemas, trusted extensions and publications' members."""
     name = new_name("s")

@@ -53,8 +53,10 @@ const EXTRA = `
   comment on table auth.refresh_tokens is
     'Auth: Store of tokens used to refresh JWT tokens once they expire.';
 
-  -- Closed to the API roles, readable for postgres, which may hand that on (supabase/auth,
-  -- 20240612123726_enable_rls_update_grants). The rest of its rights come from roles.sql's default privileges.
+  -- Closed to the API roles (supabase/auth, 20240612123726_enable_rls_update_grants). What postgres may do comes from
+  -- roles.sql: its default privileges, and that it may hand select on. Supabase gives it select with grant option for
+  -- that; here it acts for the owner, and would grant select in its own name, all else in the owner's: a revoke of all
+  -- in the owner's name would then leave the select.
   do $do$
   declare
     each regclass;
@@ -64,7 +66,6 @@ const EXTRA = `
       where relnamespace = 'auth'::regnamespace and relkind = 'r' and relowner = 'supabase_auth_admin'::regrole
     loop
       execute format('alter table %s enable row level security', each);
-      execute format('grant select on %s to postgres with grant option', each);
     end loop;
   end $do$;
   revoke insert, update, delete, truncate on auth.schema_migrations from postgres, dashboard_user;

@@ -144,7 +144,7 @@ grant all on all routines in schema auth to postgres, dashboard_user;
 -- On Supabase the extension supautils lets `postgres` drop triggers and write policies on five tables of schema auth
 -- that it does not own (supabase/postgres, supautils.conf: drop_trigger_grants, policy_grants). PostgreSQL asks for
 -- ownership there and knows no grant for it, so `postgres` inherits from the owner, and the event triggers below take
--- back all that this would allow beyond those two things.
+-- back all that this would allow beyond those two things (all but REASSIGN OWNED, which no event trigger sees).
 grant supabase_auth_admin to postgres with inherit true, set false;
 
 create function extensions.riptide_guard_auth_ddl() returns event_trigger language plpgsql set search_path = '' as $$
@@ -182,10 +182,122 @@ begin
   end loop;
 end
 $$;
+
+-- GRANT and REVOKE name no object to an event trigger. So what is granted on Auth's objects is looked at before and
+-- after one, and what Supabase's `postgres` could not have done, who owns nothing there, is put back with the warning
+-- that PostgreSQL has for it: migrations with such statements go through there, without effect.
+create function extensions.riptide_auth_acls(out object text, out name text, out part text, out acl aclitem[])
+returns setof record language plpgsql stable set search_path = '' as $$
+begin
+  return query with owner as (select 'supabase_auth_admin'::regrole::oid as id),
+  members as (
+    -- What is in the schema, by the index on pg_depend: a sequential scan of pg_proc costs more than all else.
+    select classid, objid from pg_depend
+    where refclassid = 'pg_namespace'::regclass and refobjid = 'auth'::regnamespace
+  ),
+  relations as (
+    select pg_class.oid, relname, case relkind when 'S' then 's' else 'r' end::"char" as type, relacl
+    from members join pg_class on classid = 'pg_class'::regclass and objid = pg_class.oid join owner on relowner = id
+  )
+  select case type when 's' then 'sequence ' else 'table ' end || oid::regclass, relname::text, '',
+    coalesce(relacl, acldefault(type, id))
+  from relations, owner
+  union all
+  select 'table ' || oid::regclass, relname, format(' (%I)', attname), attacl
+  from relations join pg_attribute on attrelid = oid
+  where attacl is not null and not attisdropped
+  union all
+  select 'routine ' || pg_proc.oid::regprocedure, proname, '', coalesce(proacl, acldefault('f', id))
+  from members join pg_proc on classid = 'pg_proc'::regclass and objid = pg_proc.oid join owner on proowner = id
+  union all
+  select 'type ' || pg_type.oid::regtype, typname, '', coalesce(typacl, acldefault('T', id))
+  from members join pg_type on classid = 'pg_type'::regclass and objid = pg_type.oid join owner on typowner = id
+  union all
+  -- What later objects get. Supabase's `postgres` may not say so for another role.
+  select 'defaults', 'defaults', concat(' ', defaclnamespace, defaclobjtype), defaclacl
+  from pg_default_acl join owner on defaclrole = id;
+end
+$$;
+create function extensions.riptide_note_auth_acls() returns event_trigger language plpgsql set search_path = '' as $$
+begin
+  if session_user = 'supabase_auth_admin'
+     or (select rolsuper from pg_catalog.pg_roles where rolname = session_user) then
+    return;
+  end if;
+  perform set_config('riptide.auth_acls', json_agg(each)::text, true) from extensions.riptide_auth_acls() as each;
+end
+$$;
+create function extensions.riptide_guard_auth_acls() returns event_trigger language plpgsql
+  -- As the superuser, who acts for an object's owner; what it puts back is not to be looked at in its turn.
+  security definer set search_path = '' set event_triggers = off as $$
+declare
+  change record;
+  back text;
+begin
+  if session_user = 'supabase_auth_admin'
+     or (select rolsuper from pg_catalog.pg_roles where rolname = session_user)
+     or current_setting('riptide.auth_acls')
+       = (select json_agg(each)::text from extensions.riptide_auth_acls() as each) then
+    return;
+  end if;
+  for change in
+    with was as (
+      select object, name, privilege_type || part as privilege, grantee, is_grantable as grantable
+      from json_to_recordset(current_setting('riptide.auth_acls')::json)
+        as noted (object text, name text, part text, acl aclitem[]), aclexplode(acl)
+    ),
+    now as (
+      select object, name, privilege_type || part as privilege, grantee, is_grantable as grantable
+      from extensions.riptide_auth_acls(), aclexplode(acl)
+    ),
+    changes as (
+      select object, name, privilege, grantee, was.grantable as before, now.grantable as after
+      from was full join now using (object, name, privilege, grantee)
+      where was.grantable is distinct from now.grantable
+    ),
+    judged as (
+      select *,
+        -- The one privilege that `postgres` may grant on there. It may take that back, but not what Auth granted.
+        object like 'table %' and privilege ~ '^SELECT'
+          and grantee not in ('supabase_auth_admin'::regrole, 'postgres'::regrole, 'dashboard_user'::regrole) as allowed
+      from changes
+    )
+    select *, bool_or(allowed) over (partition by object) as partly,
+      case grantee when 0 then 'public' else grantee::regrole::text end as role,
+      row_number() over (partition by object, allowed) = 1 as first
+    from judged
+  loop
+    if change.object = 'defaults' then
+      raise exception 'permission denied to change default privileges' using errcode = '42501';
+    elsif change.allowed then
+      continue;
+    elsif change.before is null then
+      back := format('revoke %s on %s from %s cascade', change.privilege, change.object, change.role);
+    elsif change.after and not change.before then
+      back := format('revoke grant option for %s on %s from %s cascade', change.privilege, change.object, change.role);
+    else
+      back := format('grant %s on %s to %s', change.privilege, change.object, change.role)
+        || case when change.before then ' with grant option' else '' end;
+    end if;
+    execute back;
+    if change.first then
+      raise warning '% privileges % for "%"', case when change.partly then 'not all' else 'no' end,
+        case tg_tag when 'GRANT' then 'were granted' else 'could be revoked' end, change.name
+        using errcode = case tg_tag when 'GRANT' then '01007' else '01006' end;
+    end if;
+  end loop;
+end
+$$;
 create event trigger riptide_guard_auth_ddl on ddl_command_end
   execute function extensions.riptide_guard_auth_ddl();
 create event trigger riptide_guard_auth_drop on sql_drop
   execute function extensions.riptide_guard_auth_drop();
+create event trigger riptide_note_auth_acls on ddl_command_start
+  when tag in ('GRANT', 'REVOKE', 'ALTER DEFAULT PRIVILEGES')
+  execute function extensions.riptide_note_auth_acls();
+create event trigger riptide_guard_auth_acls on ddl_command_end
+  when tag in ('GRANT', 'REVOKE', 'ALTER DEFAULT PRIVILEGES')
+  execute function extensions.riptide_guard_auth_acls();
 
 -- Schemas of services that the embedded stack does not have --------------------------------------------------------
 
