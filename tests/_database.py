@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -102,7 +103,8 @@ class Database:
         return version
 
     def clean(self) -> None:
-        """Leave no file, no table and no history."""
+        """Leave no file, no table, no history and no saved rows."""
+        shutil.rmtree(self.settings.supabase_dir / ".temp" / "rollback", ignore_errors=True)
         for folder in (self.settings.migrations_dir, self.settings.rollbacks_dir):
             for path in folder.iterdir():
                 path.unlink()

@@ -5,10 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import random
-import shutil
 import signal
 import subprocess
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -23,6 +23,7 @@ from riptide import (
 from riptide.migrations.saved_rows import rollback_dir
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     import psycopg
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 UP = "create table public.t{n} (id int primary key, name text);"
 DOWN = "drop table public.t{n}; select pg_sleep(0.1);"
 ROWS = 2000
+ALL = ("migrate.rollback", "--to", "0", "--allow-data-loss")
 
 
 def given(db: Database, count: int = 3) -> None:
@@ -48,6 +50,17 @@ def consistent(db: Database) -> list[str]:
     for name in tables:
         assert db.sql(f"select count(*) from public.{name}") == [(ROWS,)]
     return applied
+
+
+@contextmanager
+def started(db: Database, *words: str) -> Iterator[subprocess.Popen[str]]:
+    """Start an `inv`, and leave nothing of it behind."""
+    process = inv(db.settings, *words)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def wait_for(db: Database, query: str) -> None:
@@ -71,16 +84,14 @@ def test_killed_rollback_converges(db: Database) -> None:
     moments = random.Random(seed)
     for number in range(10):
         given(db)
-        process = inv(db.settings, "migrate.rollback", "--to", "0", "--allow-data-loss")
-        if number % 2:  # from somewhere after the first transaction began
-            wait_for(db, "drop table")
-            time.sleep(moments.uniform(0, 1.0))
-        else:
-            time.sleep(moments.uniform(0.1, 2.0))
-        process.kill()
-        process.communicate()
-        again = inv(db.settings, "migrate.rollback", "--to", "0", "--allow-data-loss")
-        output, _ = again.communicate(timeout=60)
+        with started(db, *ALL):
+            if number % 2:  # from somewhere after the first transaction began
+                wait_for(db, "drop table")
+                time.sleep(moments.uniform(0, 1.0))
+            else:
+                time.sleep(moments.uniform(0.1, 2.0))
+        with started(db, *ALL) as again:
+            output, _ = again.communicate(timeout=60)
         assert again.returncode == 0, (seed, output)
         assert consistent(db) == [], seed
         # Whatever was taken away is in one of the folders, whole.
@@ -89,42 +100,37 @@ def test_killed_rollback_converges(db: Database) -> None:
             if (folder / "manifest.json").is_file():
                 restore_rows(folder, settings=db.settings)
         assert len(consistent(db)) == 3, seed
-        shutil.rmtree(rollback_dir(db.settings), ignore_errors=True)
         db.clean()
 
 
 def test_interrupted_rollback_tells_the_truth(db: Database) -> None:
     """Ctrl-C in the middle says how many are taken back, and so it is."""
     given(db, 1)
-    db.given(2, UP.format(n=2), "drop table public.t2; select pg_sleep(1);")
-    process = inv(db.settings, "migrate.rollback", "--to", "0", "--allow-data-loss")
-    for _ in range(3):  # twice in the rehearsal, then in earnest
-        wait_for(db, "drop table public.t2")
-        deadline = time.monotonic() + 10
-        while time.monotonic() < deadline and db.sql(
-            "select 1 from pg_stat_activity where query like 'drop table public.t2%' "
-            "and state = 'active' and pid <> pg_backend_pid()"
-        ):
-            if _ == 2:
-                break
+    db.given(2, UP.format(n=2), "drop table public.t2; select pg_sleep(3);")
+    db.sql("insert into public.t2 values (1)")
+    with started(db, *ALL) as process:
+        deadline = time.monotonic() + 60
+        while not list(rollback_dir(db.settings).glob("*/*.csv")):  # in earnest: rows come first
+            assert time.monotonic() < deadline
             time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
-    output, _rest = process.communicate(timeout=30)
+        wait_for(db, "drop table public.t2")
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=30)
     assert process.returncode == 130, output
     assert "state: 0 of 2 taken back; nothing of the others" in output
     assert "next:  inv migrate.rollback --to 0" in output
     assert len(db.applied()) == 2
-    assert not list(rollback_dir(db.settings).glob("*/manifest.json"))
+    assert not list(rollback_dir(db.settings).glob("*/*"))
 
 
 def test_interrupted_rehearsal_changes_nothing(db: Database) -> None:
     """Ctrl-C in the rehearsal says that nothing was changed."""
     given(db, 1)
     db.twin(1).write_text("select pg_sleep(20);", encoding="utf-8")
-    process = inv(db.settings, "migrate.rollback")
-    wait_for(db, "select pg_sleep(20)")
-    process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=30)
+    with started(db, "migrate.rollback") as process:
+        wait_for(db, "select pg_sleep(20)")
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=30)
     assert process.returncode == 130, output
     assert "state: nothing was changed" in output
     assert len(consistent(db)) == 1
@@ -134,10 +140,8 @@ def test_killed_rollback_lets_go_of_its_locks(db: Database) -> None:
     """The server does not work on for a client that is gone: table and lock are free at once."""
     given(db, 1)
     db.twin(1).write_text("lock table public.t1; select pg_sleep(60);", encoding="utf-8")
-    process = inv(db.settings, "migrate.rollback")
-    wait_for(db, "lock table public.t1")
-    process.kill()
-    process.communicate()
+    with started(db, "migrate.rollback"):
+        wait_for(db, "lock table public.t1")
     began = time.monotonic()
     db.twin(1).write_text(DOWN.format(n=1), encoding="utf-8")
     rollback_migrations(settings=db.settings, allow_data_loss=True)

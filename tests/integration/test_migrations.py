@@ -356,9 +356,8 @@ def test_failing_rollback_undoes_itself(empty: Settings) -> None:
     assert states(list_migrations(settings=empty))["20250101000000"] is MigrationState.APPLIED
 
 
-def test_rollback_does_not_wait_for_ever(empty: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rollback_does_not_wait_for_ever(empty: Settings) -> None:
     """A table that another session has locked ends the rollback in time, with nothing changed."""
-    monkeypatch.setattr("riptide.migrations.rollback.LOCK_TIMEOUT", 1)
     write(
         empty,
         "20250101000000",
@@ -370,7 +369,7 @@ def test_rollback_does_not_wait_for_ever(empty: Settings, monkeypatch: pytest.Mo
     with psycopg.connect(empty.local_db_url) as holder:
         holder.execute("lock table public.one")
         with pytest.raises(MigrationError, match="lock timeout") as caught:
-            rollback_migrations(settings=empty)
+            rollback_migrations(settings=empty, lock_timeout=1)
     assert caught.value.sqlstate == "55P03"
     assert tables(empty) == {"one"}
 

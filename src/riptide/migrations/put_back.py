@@ -216,8 +216,9 @@ class PutBack:
             what = "have other values now" if stage.is_columns else "are there with other values"
             raise DataLossError(
                 f"{differing:,} of {saved.rows:,} saved rows of {saved.shown} {what}",
+                detail=f"  They differ in {', '.join(self._differing(stage))}.",
                 state="nothing was changed",
-                next_step=f"{self.again} --existing keep (or replace)",
+                next_step=f"{self.again} --existing keep, or --existing replace",
             )
         restored = sum(
             self._execute(query).rowcount
@@ -232,6 +233,11 @@ class PutBack:
             kept=0 if self.existing == "replace" else differing,
             absent=absent,
         )
+
+    def _differing(self, stage: Stage) -> list[str]:
+        """Give the names of the columns in which saved rows are not as those that are there."""
+        row = self._execute(stage.differing_query()).fetchone() or ()
+        return [name for name, differs in zip(stage.compared, row, strict=False) if differs]
 
     def _confirm(self, stage: Stage) -> None:
         """Look whether every saved row is there now, but for those that were to be left."""

@@ -129,6 +129,22 @@ class Stage:
             "on t.ctid = s.riptide_at"
         )
 
+    @property
+    def compared(self) -> list[str]:
+        """The columns whose values are put back."""
+        return list(self.saved.lost if self.is_columns else self._written)
+
+    def differing_query(self) -> str:
+        """Give the query for whether any saved row has another value, for each of ``compared``."""
+        each = ", ".join(
+            f"bool_or(s.{quoted(name)}::text is distinct from t.{quoted(name)}::text)"
+            for name in self.compared
+        )
+        return (
+            f"select {each} from ({self._compared()}) as s join {self._target} as t "
+            "on t.ctid = s.riptide_at where s.riptide_conflict"
+        )
+
     def writing_queries(self, *, replace: bool) -> list[str]:
         """Give the statements that write what is missing, and with ``replace`` what differs."""
         changed = "not p.riptide_same" + ("" if replace else " and not p.riptide_conflict")

@@ -72,7 +72,7 @@ def rollback(
     waits = seconds_of(lock_wait, "--lock-wait"), seconds_of(lock_timeout, "--lock-timeout")
     settings = settings_for(target=target)
     dry_run = dry_run or is_dry(c)
-    if not settings.target.is_local and not dry_run:
+    if settings.target.url and not settings.target.is_local and not dry_run:
         what = f"Take all migrations newer than {to}" if to else f"Take {number} migration(s)"
         confirm(f"{what} of {settings.target.name} back?", yes=yes)
     with render.progress() as progress:
@@ -128,7 +128,7 @@ def restore(
     if is_dry(c):
         render.lines([f"put the rows of {folder} back into {settings.target.name}"])
         return
-    if not settings.target.is_local:
+    if settings.target.url and not settings.target.is_local:
         confirm(f"Put saved rows back into {settings.target.name}?", yes=yes)
     with render.progress() as progress:
         result = restore_rows(
