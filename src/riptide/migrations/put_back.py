@@ -209,9 +209,8 @@ class PutBack:
         saved = stage.saved
         self.at = saved.shown
         self.say(f"putting back {saved.shown}")
-        present, differing, absent = (
-            count(self._execute, query) for query in stage.counting_queries()
-        )
+        counts = self._execute(stage.counting_query()).fetchone() or (0, 0, 0)
+        present, differing, absent = counts
         if differing and self.existing == "refuse":
             what = "have other values now" if stage.is_columns else "are there with other values"
             raise DataLossError(

@@ -94,18 +94,24 @@ class Stage:
             "using (riptide_row, riptide_number)"
         )
 
-    def counting_queries(self) -> tuple[str, str, str]:
-        """Give queries for the rows that are as saved, that differ, and that are not there.
+    @property
+    def _in_pairs(self) -> bool:
+        """Whether a row can be found and yet be another: not where all of it is what it is."""
+        return self.is_columns or bool(self.saved.key)
+
+    def counting_query(self) -> str:
+        """Give the query for how many rows are as saved, differ, and are not there.
 
         Rows that are not there count for ``columns`` only: others are put back.
         """
-        pairs = self._compared()
-        zero = "select 0"
-        total = f"select count(*) from {self.table}"
-        same = f"select count(*) from ({pairs}) as p where riptide_same"
-        other = f"select count(*) from ({pairs}) as p where riptide_conflict"
-        found = f"select count(*) from ({pairs}) as p"
-        return same, other, f"select ({total}) - ({found})" if self.is_columns else zero
+        total = f"(select count(*) from {self.table})"
+        if not self._in_pairs:
+            return f"select {total} - (select count(*) from {self._missing()}), 0, 0"
+        absent = f"{total} - count(*)" if self.is_columns else "0"
+        return (
+            "select count(*) filter (where riptide_same), "
+            f"count(*) filter (where riptide_conflict), {absent} from ({self._compared()}) as p"
+        )
 
     def _compared(self) -> str:
         """Give the pairs, each with whether it is the same and whether something would be lost."""
@@ -152,7 +158,7 @@ class Stage:
         fixed = () if self.is_columns else {*self.saved.key, *self.always}
         names = [each for each in names if each not in fixed]
         queries = []
-        if names and (replace or self.is_columns):
+        if names and self._in_pairs and (replace or self.is_columns):
             values = ", ".join(f"{quoted(each)} = p.{quoted(each)}" for each in names)
             queries.append(
                 f"update {self._target} as t set {values} from ({self._compared()}) as p "
@@ -173,7 +179,9 @@ class Stage:
             pairs = self._compared()
             return f"select count(*) from ({pairs}) as p where not riptide_same{kept}"
         differing = f"select count(*) from ({self._compared()}) as p where riptide_conflict"
-        return f"select (select count(*) from {self._missing()}) + ({'0' if keep else differing})"
+        if keep or not self._in_pairs:
+            differing = "0"
+        return f"select (select count(*) from {self._missing()}) + ({differing})"
 
     def _missing(self) -> str:
         if self.saved.key:

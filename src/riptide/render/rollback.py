@@ -99,8 +99,9 @@ def _number(number: int, noun: str = "row") -> str:
 def restore(result: RestoreResult) -> None:
     """Print what was put back."""
     for each in result.tables:
-        what = "values put back" if each.kind == "columns" else "put back"
-        parts = [f"{each.restored:,} {what}"]
+        parts = [f"{each.restored:,} put back"]
+        if each.kind == "columns":
+            parts = [f"values of {_number(each.restored)} put back"]
         parts += [f"{each.present:,} there already"] if each.present else []
         parts += [f"{each.kept:,} kept as they are"] if each.kept else []
         parts += [f"{each.absent:,} no longer there"] if each.absent else []
