@@ -41,16 +41,24 @@ MOMENTS = [
 ]
 
 
-def alive(settings: Settings) -> set[int]:
-    """Give the live processes that work for a project or that an `up` of it has left."""
-    found = set()
+def strays(settings: Settings, stack: set[int]) -> list[str]:
+    """Give what lives of a project, or of an `up` of it, and is no part of the running stack.
+
+    Args:
+        settings: The project's.
+        stack: The stack's own processes. Their children are a part of it: PostgreSQL has some that
+            come and go.
+    """
+    found = []
     for each in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
-            if each.pid == os.getpid() or each.status() == psutil.STATUS_ZOMBIE:
-                continue
+            words = each.cmdline()
             root = str(settings.root)
-            if any(root in word for word in each.cmdline()) or stamp_of(each) == root:
-                found.add(each.pid)
+            ours = any(root in word for word in words) or stamp_of(each) == root
+            if not ours or each.status() == psutil.STATUS_ZOMBIE or each.pid == os.getpid():
+                continue
+            if not stack & {each.pid, *(parent.pid for parent in each.parents())}:
+                found.append(f"{each.pid} {' '.join(words)}")
     return found
 
 
@@ -60,15 +68,6 @@ def stamp_of(process: psutil.Process) -> str:
         return process.environ().get(STAMP, "")
     except (psutil.Error, OSError):
         return ""
-
-
-def stack_of(settings: Settings) -> set[int]:
-    """Give the processes of the stack that runs: the status's, and PostgreSQL's own children."""
-    found = set(open_stack(settings).status().pids.values())
-    for pid in list(found):
-        with contextlib.suppress(psutil.Error):
-            found |= {each.pid for each in psutil.Process(pid).children(recursive=True)}
-    return found
 
 
 def interrupted(settings: Settings, phrase: str, seconds: float) -> str:
@@ -117,7 +116,7 @@ def test_interrupted_up_leaves_nothing_and_is_followed_by_one_that_works(
         assert "Traceback" not in output, moment
 
         status = open_stack(settings).status()
-        assert alive(settings) <= stack_of(settings), moment
+        assert strays(settings, set(status.pids.values())) == [], moment
         assert status.running is not phrase.startswith("starting"), moment
         assert bool(status.pids) is status.running, moment
         if status.running:
@@ -127,7 +126,8 @@ def test_interrupted_up_leaves_nothing_and_is_followed_by_one_that_works(
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 0, output
     status = open_stack(settings).status()
-    assert set(status.pids.values()) <= alive(settings) <= stack_of(settings)
+    assert status.running
+    assert strays(settings, set(status.pids.values())) == []
     assert left_in(status.db_url) == []
 
 
