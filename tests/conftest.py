@@ -70,11 +70,14 @@ def make_project(_own_environment: None) -> Iterator[Callable[..., Settings]]:
             (root / "supabase" / "config.toml").write_text(
                 f'project_id = "test{len(made)}"\n', encoding="utf-8"
             )
+        api_port = db_port = free_port()
+        while db_port == api_port:  # a port that is free may be given twice
+            db_port = free_port()
         settings = Settings.load(
             root,
             backend=backend,
-            api_port=free_port(),
-            db_port=free_port(),
+            api_port=api_port,
+            db_port=db_port,
             environ={name: os.environ[name] for name in KEPT if name in os.environ},
         )
         made.append(settings)
