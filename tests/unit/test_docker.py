@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from riptide.errors import CommandError, ConfigError, StackError
-from riptide.results import StackStatus
 from riptide.stack import open_stack
 from riptide.stack.docker import DockerStack
+from riptide.stack.embedded.parts import Parts
 from riptide.stack.embedded.stack import EmbeddedStack
+from riptide.stack.embedded.state import State
 
 if TYPE_CHECKING:
     from pytest_subprocess import FakeProcess
@@ -354,12 +355,11 @@ def test_auto_is_embedded_without_docker(
 def test_auto_keeps_to_the_stack_that_runs(
     settings: Settings, fp: FakeProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An embedded stack that runs here is kept to, without asking for Docker."""
-    monkeypatch.setattr(
-        EmbeddedStack, "status", lambda self: StackStatus(backend="embedded", running=True)
-    )
+    """An embedded stack of which a part runs here is kept to, without asking for Docker."""
+    monkeypatch.setattr(Parts, "running", lambda self: {"postgres": object()})  # no gateway
     stack = open_stack(settings)
     assert isinstance(stack, EmbeddedStack)
+    assert stack.reason == "it runs in this project"
     assert list(fp.calls) == []
 
 
@@ -370,3 +370,35 @@ def test_what_is_asked_for_is_taken(settings: Settings, fp: FakeProcess) -> None
     with pytest.raises(ConfigError, match="no backend 'podman'"):
         open_stack(settings, backend="podman")
     assert list(fp.calls) == []
+
+
+@pytest.mark.parametrize("what", ["data", "state"])
+def test_auto_keeps_to_a_stopped_embedded_stack(
+    settings: Settings, fp: FakeProcess, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Data or a state of an embedded stack keeps auto from Docker, which answers; asked for it is.
+
+    Docker Desktop that comes up must not move a project to an empty database.
+    """
+    monkeypatch.setattr("riptide.stack.embedded.parts.find_all", lambda *_: [])
+    if what == "data":
+        (settings.run_dir / "postgres" / "data").mkdir(parents=True)
+    else:
+        settings.run_dir.mkdir(parents=True)
+        State(
+            instance="0123",
+            api_port=54321,
+            db_port=54322,
+            run_dir=settings.run_dir,
+            home=settings.run_dir / "postgres",
+            gateway_mark=settings.run_dir,
+            postgres_mark=settings.run_dir / "postgres" / "data",
+            toolchain=settings.root,
+            template="abc",
+        ).write()
+    fp.register(INFO, stdout="27.3.1\n", occurrences=2)
+    stack = open_stack(settings)
+    assert isinstance(stack, EmbeddedStack)
+    assert "in this project" in stack.reason
+    assert list(fp.calls) == []
+    assert isinstance(open_stack(settings, backend="docker"), DockerStack)

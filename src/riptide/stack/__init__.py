@@ -64,8 +64,9 @@ def open_stack(
     Args:
         settings: The project's; by default those of the current folder.
         backend: ``docker`` or ``embedded`` to choose it; ``auto`` or ``None`` to take what the
-            settings say. ``auto`` keeps to an embedded stack that runs here already, then takes
-            Docker where a daemon answers within 2 s, else embedded. `Stack.reason` says why.
+            settings say. ``auto`` keeps to an embedded stack that this project has (one that runs,
+            half of one, or its data), then takes Docker where a daemon answers within 2 s, else
+            embedded. `Stack.reason` says why.
         runner: Runs the commands; by default a `SubprocessRunner`.
 
     Raises:
@@ -85,10 +86,9 @@ def open_stack(
         return DockerStack(settings, reason="asked for", runner=runner)
     if settings.backend == "embedded":
         return EmbeddedStack(settings, reason="asked for", runner=runner)
-    embedded = EmbeddedStack(settings, reason="it runs in this project", runner=runner)
-    found = embedded.status()
-    if found.running or found.pids:
-        return embedded
+    kept = EmbeddedStack(settings).kept()
+    if kept is not None:  # with Docker, its data and processes would be out of every task's reach
+        return EmbeddedStack(settings, reason=kept, runner=runner)
     version = daemon_version(runner)
     if version is not None:
         return DockerStack(settings, reason=f"Docker {version} answers", runner=runner)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import time
 from contextlib import suppress
@@ -122,6 +123,16 @@ class EmbeddedStack:
             service_role_key=legacy_key("service_role", auth.jwt_secret),
             jwt_secret=auth.jwt_secret,
         )
+
+    def kept(self) -> str | None:
+        """Say what this project has of an embedded stack, for a person; `None` where nothing."""
+        parts = self._parts()
+        if parts.running():
+            return "it runs in this project"
+        # A folder that this user may not look into counts: there is something in it.
+        if any(os.path.isdir(each.home) for each in parts.clusters):  # noqa: PTH112 - never raises
+            return "its data is in this project"
+        return "it was started in this project" if parts.state is not None else None
 
     def reset(self, *, progress: Callable[[str], None] | None = None) -> StackStatus:
         """See `Stack.reset`. The old data goes when the new stack runs, and comes back if not."""
