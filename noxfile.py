@@ -65,7 +65,7 @@ def integration(session: nox.Session) -> None:
 def faults(session: nox.Session) -> None:
     """Run the tests that kill, interrupt or starve the real parts."""
     install(session, "test")
-    run_tests(session, "tests/faults", keep=KEPT)
+    run_tests(session, "tests/faults", "--numprocesses=2", keep=KEPT)
 
 
 @nox.session(python=PYTHONS)

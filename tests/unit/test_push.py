@@ -69,6 +69,7 @@ def history(monkeypatch: pytest.MonkeyPatch, settings: Settings, *steps: list[st
         db_url=settings.target.url,
     )
     monkeypatch.setattr(EmbeddedStack, "status", lambda self: running)
+    monkeypatch.setattr(EmbeddedStack, "kept", lambda self: "it runs in this project")
 
 
 def argv(settings: Settings, *flags: str) -> list[str]:

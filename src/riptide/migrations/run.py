@@ -107,6 +107,8 @@ def push(
     from tenacity.wait import wait_exponential_jitter
 
     def once() -> Answer:
+        if clock.progress is not None:
+            clock.progress("supabase db push")
         try:
             return cli.run(argv, session=session, on_stderr=clock.hear)
         finally:
