@@ -237,6 +237,18 @@ def test_explain_without_a_caret(settings: Settings) -> None:
     assert found.detail == "   4 │ insert into public.b\n     Failing row contains (-1)."
 
 
+def test_explain_tells_the_cli_s_own_record_from_the_file(settings: Settings) -> None:
+    """Where the history row is refused, no statement of the file is blamed."""
+    found = error(
+        settings,
+        "ERROR: permission denied for schema supabase_migrations (SQLSTATE 42501)\n"
+        "At statement: 2\nINSERT INTO supabase_migrations.schema_migrations(version) VALUES($1)",
+    )
+    assert (found.line, found.sqlstate, found.detail) == (None, "42501", None)
+    assert "could not record it" in found.message
+    assert "reset role" in (found.next_step or "")
+
+
 def test_explain_without_a_statement(settings: Settings) -> None:
     """Words without a statement are told without a line."""
     found = error(settings, "connection lost")
@@ -366,7 +378,7 @@ def test_somebody_else_s_migration_is_noticed(
     files(settings, "1", "2")
     history(monkeypatch, settings, ["1"], ["1"], ["1", "2", "3"])
     fp.register(argv(settings), stdout="{}")
-    with pytest.raises(DriftError, match="somebody else has pushed 3 meanwhile"):
+    with pytest.raises(DriftError, match="the history holds 3 too"):
         apply_migrations(settings=settings)
 
 

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 _SQLSTATE = re.compile(r"\(SQLSTATE ([0-9A-Z]{5})\)")
 
+# What the CLI itself runs after a file's statements.
+_RECORD = re.compile(r"INSERT INTO supabase_migrations\.schema_migrations\b")
+
 
 def database_error(answer: Answer, what: str, *, state: str, next_step: str) -> MigrationError:
     """Give the error for something that failed and is no migration of this push."""
@@ -55,6 +58,8 @@ def explain(
     excerpt = ""
     if marker:
         number, _, body = quoted.partition("\n")
+        if _RECORD.match(body.lstrip()):
+            return _not_recorded(words, code, path, settings, state=state)
         lines = body.splitlines()
         caret = len(lines[-1]) - 1 if lines and re.fullmatch(r"\s*\^", lines[-1]) else None
         statement = "\n".join(lines[:-1] if caret is not None else lines)
@@ -79,6 +84,21 @@ def explain(
         detail=detail or None,
         state=state,
         next_step=next_step,
+    )
+
+
+def _not_recorded(
+    words: str, code: re.Match[str] | None, path: Path, settings: Settings, *, state: str
+) -> MigrationError:
+    """Give the error for a file whose statements all ran, and whose history row was refused."""
+    return MigrationError(
+        f"{path.name} ran, and the CLI could not record it: {words}"
+        + (f" ({code[1]})" if code else ""),
+        file=path,
+        sqlstate=code[1] if code else None,
+        state=state,
+        next_step=f"end {settings.relative(path)} as the role that it began as (`reset role`), and "
+        "leave the schema supabase_migrations alone",
     )
 
 

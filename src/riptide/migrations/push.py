@@ -175,7 +175,8 @@ def _confirm(before: MigrationList, after: Sequence[str]) -> None:
     others = sorted(new - planned)
     if others:
         raise DriftError(
-            f"somebody else has pushed {', '.join(others[:8])} meanwhile, without the lock",
+            f"the history holds {', '.join(others[:8])} too: somebody has pushed without the lock, "
+            "or a migration wrote it",
             state="all that was planned is applied too",
             next_step="inv migrate.status",
         )
