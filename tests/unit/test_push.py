@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from riptide.database import HistoryRow
-from riptide.errors import CommandError, ConfigError, DriftError, MigrationError, StackError
+from riptide.errors import (
+    CommandError,
+    ConfigError,
+    DatabaseError,
+    DriftError,
+    MigrationError,
+    StackError,
+)
 from riptide.migrations.explain import explain
 from riptide.migrations.history import join
 from riptide.migrations.plan import identity
@@ -369,6 +376,24 @@ def test_push_tells_the_session_how_long_to_wait(
     assert [each["PGOPTIONS"] for each in seen] == [
         "-c lock_timeout=250ms -c client_connection_check_interval=1s"
     ]
+
+
+def test_history_that_cannot_be_read_afterwards_is_no_failure_of_the_push(
+    settings: Settings, fp: FakeProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A migration that changed the role's own password is applied, and is said to be."""
+
+    def shut_out(*_: object) -> list[str]:
+        raise DatabaseError("no", state="nothing was changed", next_step="inv stack.start")
+
+    files(settings, "1")
+    history(monkeypatch, settings, [], [])
+    monkeypatch.setattr("riptide.migrations.push.applied_versions", shut_out)
+    fp.register(argv(settings), stdout="{}")
+    with pytest.raises(DatabaseError) as caught:
+        apply_migrations(settings=settings)
+    assert "applied 1 migration" in (caught.value.state or "")
+    assert "migrate.status" in (caught.value.next_step or "")
 
 
 def test_somebody_else_s_migration_is_noticed(

@@ -112,6 +112,9 @@ def test_statement_that_refuses_a_transaction(text: str, refuses: bool) -> None:
         ("-- pg-delta: transaction=false\nselect 1;\nselect 2;", 2),
         ("-- pg-delta: transaction=false\r\nvacuum t;", None),
         ("select 1; rollback to savepoint x;", None),
+        ("select 1;\ndo $$ begin perform 1; commit; end $$;", 2),
+        ("do $$ begin perform 1; end $$;\nselect 'commit';", None),
+        ("select 1;\n\ncall public.p();", 3),
     ],
 )
 def test_file_that_is_not_one_transaction(text: str, line: int | None) -> None:

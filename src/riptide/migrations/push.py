@@ -7,7 +7,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from riptide.errors import ConfigError, DriftError, StackError
+from riptide.errors import ConfigError, DatabaseError, DriftError, StackError
 from riptide.migrations.history import applied_versions, list_migrations
 from riptide.migrations.lock import LOCK_WAIT, push_lock
 from riptide.migrations.outcome import count, failed, interrupted
@@ -103,7 +103,7 @@ def apply_migrations(
                 if not answer.ok:
                     raise failed(answer, clock, settings, before, texts, runner)
                 if not dry_run:
-                    _confirm(before, applied_versions(settings, runner))
+                    _confirm(before, _history_after(settings, before, runner))
                 result = replace(
                     result,
                     applied=tuple(each.path.name for each in before.pending if each.path),
@@ -158,6 +158,19 @@ def _rehearse(
         runner=runner,
         progress=progress or (lambda _: None),
     )
+
+
+def _history_after(settings: Settings, before: MigrationList, runner: Runner) -> list[str]:
+    """Read the history once more; where that fails, what the CLI did is done all the same."""
+    try:
+        return applied_versions(settings, runner)
+    except DatabaseError as error:
+        error.state = (
+            f"the CLI says that it applied {count(before.pending)}; "
+            "the history could not be read afterwards"
+        )
+        error.next_step = "inv migrate.status (has a migration changed this very role?)"
+        raise
 
 
 def _confirm(before: MigrationList, after: Sequence[str]) -> None:

@@ -39,6 +39,7 @@ _OUTSIDE = (
     ("drop", "index", "concurrently"),
     ("alter", "system"),
 )
+_ENDS_ONE = re.compile(r"\b(?:commit|rollback)\b", re.IGNORECASE)
 # The CLI's own mark, in the first line, for a file whose statements are each on their own.
 _OWN_TRANSACTIONS = re.compile(r"-- pg-delta: transaction=false\r?(?:\n|\Z)")
 
@@ -68,6 +69,15 @@ class Statement:
         if words[:1] == ("rollback",):  # to a savepoint: the transaction goes on
             return "to" not in words[1:3]
         return bool(words) and words[0] in _TRANSACTION_CONTROL
+
+    @property
+    def may_commit(self) -> bool:
+        """Whether code that it runs may end the transaction that it runs in.
+
+        A procedure's body is not at hand; of a DO block it is.
+        """
+        word = self.words[:1]
+        return word == ("call",) or (word == ("do",) and bool(_ENDS_ONE.search(self.text)))
 
     @property
     def refuses_transaction(self) -> bool:
@@ -100,7 +110,7 @@ def not_one_transaction(text: str) -> Statement | None:
             return each
     if len(statements) > 1 and _OWN_TRANSACTIONS.match(text):
         return statements[0]
-    return None
+    return next((each for each in statements if each.may_commit), None)
 
 
 def runs_each_alone(text: str) -> bool:
