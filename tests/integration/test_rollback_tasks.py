@@ -66,8 +66,11 @@ def test_the_whole_way(db: Database) -> None:
     ("words", "message"),
     [
         (("migrate.rollback", "--steps", "1", "--to", "0"), "--steps and --to cannot both"),
-        (("migrate.rollback", "--lock-wait", "soon"), "--lock-wait takes seconds, not 'soon'"),
-        (("migrate.rollback", "--lock-timeout", "0"), "--lock-timeout takes seconds above 0"),
+        (
+            ("migrate.rollback", "--lock-wait", "soon"),
+            "--lock-wait takes seconds, more than 0, not 'soon'",
+        ),
+        (("migrate.rollback", "--lock-timeout", "0"), "--lock-timeout takes seconds, more than 0"),
         (("migrate.rollback", "--to", "x"), "--to takes a version"),
         (("migrate.rollback", "--target", "linked"), "needs its URL"),
         (("migrate.restore", "nowhere"), "there is no folder 'nowhere'"),
