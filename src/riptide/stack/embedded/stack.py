@@ -185,7 +185,13 @@ class EmbeddedStack:
         return {
             "start": [f"{copy} (unless it is there)", *run],
             "stop": stop,
-            "reset": [f"{copy}.tmp", *stop, f"put it in the place of {data_dir}", *run],
+            "reset": [
+                f"{copy}.tmp",
+                *stop,
+                f"put it in the place of {data_dir}",
+                *run,
+                f"delete what was in {data_dir} before",
+            ],
         }[action]
 
     # --- starting and stopping -------------------------------------------------------------------
