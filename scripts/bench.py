@@ -301,7 +301,7 @@ class Bench:
         name = "python" if os.name == "nt" else "python3"
         python = shutil.which(name, path=base_path()) or sys.executable
         script = str(root / "scripts" / "bootstrap.py")
-        from riptide.stack.embedded.template import free_port
+        from riptide.stack.ports import free_port
 
         variables = {
             "SUPABASE_API_PORT": str(free_port()),  # the other project's stack still runs
@@ -378,7 +378,7 @@ def project() -> Iterator[tuple[Settings, Path]]:
     """Make a project with this one's schema on free ports; afterwards nothing of it is left."""
     from riptide.settings import Settings
     from riptide.stack.embedded.stack import EmbeddedStack
-    from riptide.stack.embedded.template import free_port
+    from riptide.stack.ports import free_port
 
     base = Path(tempfile.mkdtemp(prefix="riptide-bench-"))
     base.chmod(0o755)  # as root PostgreSQL runs as somebody else, who has to get there

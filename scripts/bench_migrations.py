@@ -99,7 +99,7 @@ def _forget(settings: Settings) -> None:
 def _project(bench: Bench, name: str) -> Settings:
     """Make an empty project with ports of its own."""
     from riptide.settings import Settings
-    from riptide.stack.embedded.template import free_port
+    from riptide.stack.ports import free_port
 
     root = bench.base / name
     for folder in ("migrations", "rollbacks"):

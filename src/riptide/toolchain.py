@@ -20,7 +20,7 @@ from riptide._layout import (
     cli_binary,
     is_whole,
     package_version,
-    postgres_package,
+    postgres_bin,
     this_platform,
 )
 from riptide.errors import ConfigError, ToolNotFoundError
@@ -70,7 +70,7 @@ class Toolchain:
         Raises:
             ToolNotFoundError: There is no PostgreSQL for this platform.
         """
-        return postgres_package(self.node_modules, this_platform()) / "native" / "bin"
+        return postgres_bin(self.node_modules, this_platform())
 
     @property
     def versions(self) -> dict[str, str]:
@@ -89,10 +89,19 @@ def installed_toolchain(settings: Settings, *, runner: Runner | None = None) -> 
     Raises:
         ToolNotFoundError: Node.js is missing or too old, or the platform is not supported.
     """
-    root = toolchain_root(settings)
-    if not is_whole(root, this_platform()):
+    if not toolchain_is_installed(settings):
         return None
+    root = toolchain_root(settings)
     return Toolchain(root=root, node=find_node(runner=runner, cache_dir=root.parent))
+
+
+def toolchain_is_installed(settings: Settings) -> bool:
+    """Whether the toolchain is there; neither runs nor changes anything.
+
+    Raises:
+        ToolNotFoundError: The platform is not supported.
+    """
+    return is_whole(toolchain_root(settings), this_platform())
 
 
 def ensure_toolchain(

@@ -63,6 +63,6 @@ def bring_up(
         stack=status,
         push=pushed,
         rls=report,
-        changed=status.started or bool(pushed.applied),
+        changed=status.started or status.renewed or bool(pushed.applied),
         seconds=time.monotonic() - began,
     )

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -16,6 +17,7 @@ import pytest
 from _stacks import inv, processes_of, rows
 
 from riptide import open_stack
+from riptide.stack.embedded.postgres import Cluster
 from riptide.stack.embedded.state import State
 from riptide.stack.process import find
 
@@ -65,8 +67,56 @@ def test_start_mends_what_was_killed(
     assert not stack.status().running
     again = stack.start()
     assert again.running
-    assert again.started
+    assert (again.started, again.renewed) == ("postgres" in killed, killed == ["gateway"])
+    assert (again.pids["postgres"] == before.pids["postgres"]) == again.renewed
     assert rows(again) == [(7,)]
+
+
+def test_busy_api_is_waited_for(started: tuple[Settings, StackStatus]) -> None:
+    """An API that does not answer for some seconds is not what a crash left: all goes on."""
+    settings, before = started
+    with psycopg.connect(before.db_url) as session:
+        os.kill(before.pids["gateway"], signal.SIGSTOP)
+        try:
+            starting = inv(settings, "stack.start")
+            time.sleep(3.5)  # its own question has waited 2 s by then
+        finally:
+            os.kill(before.pids["gateway"], signal.SIGCONT)
+        output, _ = starting.communicate(timeout=60)
+        assert "it ran already; nothing was changed" in output
+        assert session.execute("select 1").fetchone() == (1,)
+    assert open_stack(settings).status().pids == before.pids
+
+
+def test_api_that_never_answers_is_restarted_alone(
+    started: tuple[Settings, StackStatus], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An API that hangs is started anew, and the sessions of the database go on."""
+    settings, before = started
+    monkeypatch.setattr("riptide.stack.embedded.renew.BUSY_WAIT", 1.0)
+    said: list[str] = []
+    with psycopg.connect(before.db_url) as session:
+        os.kill(before.pids["gateway"], signal.SIGSTOP)
+        again = open_stack(settings).start(progress=said.append)
+        assert session.execute("select 1").fetchone() == (1,)
+    assert again.renewed
+    assert again.running
+    assert "restarting the API: it did not answer for 1 s" in said
+    assert find(before.pids["gateway"]) is None
+    assert {each.pid for each in processes_of(settings)} == set(again.pids.values())
+
+
+def test_pid_file_of_a_living_server_stays(started: tuple[Settings, StackStatus]) -> None:
+    """The pid file of a server that runs is never removed: without it the server would end."""
+    settings, status = started
+    assert status.data_dir is not None
+    cluster = Cluster(bin_dir=Path(), home=status.data_dir.parent, port=status.pids["postgres"])
+    cluster._forget_stale_pid()
+    assert (status.data_dir / "postmaster.pid").exists()
+    (status.data_dir / "postmaster.pid").write_text("999999\n")
+    cluster._forget_stale_pid()
+    assert not (status.data_dir / "postmaster.pid").exists()
+    open_stack(settings).stop(delete_data=True)
 
 
 @pytest.mark.parametrize("content", [b"", b'{"format": 1, "insta', b"[]", b'{"format": 99}'])
@@ -147,13 +197,20 @@ def test_stop_without_a_state_finds_the_orphans(started: tuple[Settings, StackSt
     assert processes_of(settings) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("number", "moments"),
+    [
+        (signal.SIGKILL, (0, 50, 100, 200, 350, 500)),
+        (signal.SIGINT, (0, 50, 100, 200, 350, 500)),
+        (signal.SIGTERM, (0, 200)),  # it takes the way of SIGINT
+    ],
+)
 def test_start_that_is_ended_at_any_moment(
-    make_project: Callable[..., Settings], number: signal.Signals
+    make_project: Callable[..., Settings], number: signal.Signals, moments: tuple[int, ...]
 ) -> None:
     """A start that is killed or interrupted at any moment is followed by a plain one that works."""
     settings = make_project()
-    for milliseconds in (0, 50, 100, 200, 350, 500):
+    for milliseconds in moments:
         process = inv(settings, "stack.start")
         assert process.stdout is not None
         while "starting PostgreSQL" not in process.stdout.readline():

@@ -9,14 +9,17 @@ import stat
 import time
 import urllib.error
 import urllib.request
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import httpx
 import psutil
 import psycopg
 import pytest
 
 from riptide import StackError, open_stack
 from riptide.project_config import ProjectConfig
+from riptide.settings import Settings
 from riptide.stack.embedded.gateway import legacy_key
 from riptide.stack.embedded.stack import EmbeddedStack
 from riptide.stack.embedded.state import State
@@ -25,7 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from riptide.results import StackStatus
-    from riptide.settings import Settings
 
 
 def health(status: StackStatus) -> dict[str, str]:
@@ -140,6 +142,44 @@ def test_taken_port_is_named_with_its_owner(
     assert f"pid {os.getpid()}" in caught.value.message
     assert "SUPABASE_" in str(caught.value.next_step)
     assert not open_stack(settings).status().pids
+
+
+def test_changed_configuration_reaches_a_running_stack(
+    make_project: Callable[..., Settings],
+) -> None:
+    """A start restarts the API alone where config.toml was changed, and then does nothing again."""
+    settings = make_project()
+    before = open_stack(settings).start()
+    config = settings.root / "supabase" / "config.toml"
+    config.write_text(
+        f'{config.read_text()}[auth]\nsecret_key = "sb_secret_other_one"\n', encoding="utf-8"
+    )
+    changed = Settings.load(
+        settings.root,
+        backend="embedded",
+        api_port=settings.config.api_port,
+        db_port=settings.config.db_port,
+        environ={},
+    )
+    changed = replace(changed, cache_dir=settings.cache_dir)
+    stale = open_stack(changed).status()
+    assert stale.secret_key == before.secret_key  # what the API accepts until it is restarted
+    assert "config.toml was changed" in stale.note
+
+    said: list[str] = []
+    with psycopg.connect(before.db_url) as session:
+        after = open_stack(changed).start(progress=said.append)
+        assert session.execute("select 1").fetchone() == (1,)
+    assert (after.started, after.renewed) == (False, True)
+    assert "config.toml" not in after.note
+    assert after.secret_key == "sb_secret_other_one"
+    assert any("supabase/config.toml was changed" in each for each in said)
+    for key, code in (("sb_secret_other_one", 200), (before.secret_key, 401)):
+        reply = httpx.get(f"{after.api_url}/auth/v1/admin/users", headers={"apikey": key})
+        assert reply.status_code == code
+
+    again = open_stack(changed).start()
+    assert (again.started, again.renewed, again.pids) == (False, False, after.pids)
 
 
 def test_two_starts_at_once_give_one_stack(make_project: Callable[..., Settings]) -> None:

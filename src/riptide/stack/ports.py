@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import socket
 import time
 from contextlib import suppress
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     import psutil
 
 HOST = "127.0.0.1"
+
+# Below what Linux (32768), macOS and Windows (49152) give to outgoing connections.
+_UNASSIGNED = range(20000, 32768)
 
 # Seconds that a port which nobody is seen to have may take to come free: a process that was killed
 # counts as gone when its first thread is.
@@ -33,6 +37,18 @@ def port_is_free(port: int) -> bool:
         except OSError:
             return False
     return True
+
+
+def free_port() -> int:
+    """Give a port of 127.0.0.1 that was free a moment ago, for a server of some minutes.
+
+    Not one that the system would choose: those it gives to outgoing connections too, and one that
+    had been free would be taken whenever somebody connects to something.
+    """
+    for port in random.sample(_UNASSIGNED, len(_UNASSIGNED)):
+        if port_is_free(port):
+            return port
+    raise StackError("no port is free", state="nothing was started")
 
 
 def listener(port: int) -> psutil.Process | None:

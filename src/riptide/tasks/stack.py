@@ -35,7 +35,9 @@ def start(c: Context, backend: str = "", json: bool = False) -> None:
         render.as_json(status)
     else:
         render.stack(status, verb="started" if status.started else "")
-        if not status.started:
+        if status.renewed:
+            render.lines(["the API was restarted; the database ran already and went on"])
+        elif not status.started:
             render.lines(["it ran already; nothing was changed"])
 
 

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 # The well-known expiry and issuer of a local stack's legacy keys, so that they come out the same.
 _LEGACY_CLAIMS = {"iss": "supabase-demo", "exp": 1983812996}
 
+_CONFIG = "gateway.json"
+_KEYS = ("publishable_key", "secret_key", "anon_key", "service_role_key", "jwt_secret")
 
 # A small young generation: a third less memory after a few hundred requests, at the same speed.
 # The old one is not limited: a large answer needs the heap.
@@ -65,6 +67,11 @@ def source_files() -> list[tuple[str, bytes]]:
     )
 
 
+def files_digest() -> str:
+    """Give what tells the gateway's files of this version of the package from another one's."""
+    return hashlib.sha256(b"\0".join(content for _, content in source_files())).hexdigest()[:12]
+
+
 def place(toolchain: Toolchain) -> Path:
     """Put the gateway where Node finds the toolchain's packages; give its main file.
 
@@ -72,13 +79,11 @@ def place(toolchain: Toolchain) -> Path:
     folder below the toolchain's, named by their content: a newer version never changes an older
     one's files while that one runs.
     """
-    files = source_files()
-    digest = hashlib.sha256(b"\0".join(content for _, content in files)).hexdigest()[:12]
-    folder = toolchain.root / f"gateway-{digest}"
+    folder = toolchain.root / f"gateway-{files_digest()}"
     if not folder.is_dir():
-        staging = toolchain.root / f"gateway-{digest}.{os.getpid()}.tmp"
+        staging = toolchain.root / f"{folder.name}.{os.getpid()}.tmp"
         staging.mkdir(exist_ok=True)
-        for name, content in files:
+        for name, content in source_files():
             (staging / name).write_bytes(content)
         try:
             staging.rename(folder)
@@ -128,9 +133,29 @@ class Gateway:
 
     def write_config(self) -> None:
         """Write the file that it reads at its start (0600: keys are in it)."""
+        body = {"instance": self.instance, **self._body()}
+        write_private(self.run_dir / _CONFIG, json.dumps(body, indent=2))
+
+    def config_digest(self) -> str:
+        """Give what tells this configuration from another one; no secret can be read from it."""
+        text = json.dumps(self._body(), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def keys(self) -> dict[str, str]:
+        """Give the keys that it was started with; where none are known, those it would be.
+
+        The first are what it accepts, whatever ``config.toml`` says by now.
+        """
+        body = self._body()
+        with suppress(OSError, ValueError):
+            written = json.loads((self.run_dir / _CONFIG).read_text("utf-8"))
+            if isinstance(written, dict) and written.get("instance") == self.instance:
+                body = written
+        return {name: str(body.get(name, "")) for name in _KEYS}
+
+    def _body(self) -> dict[str, Any]:
         auth = asdict(self.config.auth)
-        body = {
-            "instance": self.instance,
+        return {
             "host": HOST,
             "api_port": self.config.api_port,
             "db": {
@@ -158,7 +183,6 @@ class Gateway:
                 },
             },
         }
-        write_private(self.run_dir / "gateway.json", json.dumps(body, indent=2))
 
     def migrate(self, toolchain: Toolchain, runner: Runner) -> None:
         """Bring the auth schema of a new cluster up to date; the server must run.
@@ -176,8 +200,15 @@ class Gateway:
         self.write_config()
         return spawn(self.argv(toolchain), log=self.log, cwd=self.run_dir)
 
-    def wait_ready(self, pid: int, timeout: float = 30.0) -> None:
+    def wait_ready(
+        self, pid: int, timeout: float = 30.0, *, state: str = "the stack is stopped again"
+    ) -> None:
         """Wait until it answers.
+
+        Args:
+            pid: Its process.
+            timeout: Seconds to wait.
+            state: What state things are in once the caller has ended what it started.
 
         Raises:
             StackError: It ended or did not answer in time; with what it said.
@@ -188,14 +219,14 @@ class Gateway:
                 raise StackError(
                     "the API gateway ended while it started",
                     detail=self._last_words(),
-                    state="the stack is stopped; the data is as it was",
+                    state=f"{state}; the data is as it was",
                     next_step="inv stack.logs",
                 )
             if not wait_until(deadline):
                 raise StackError(
                     f"the API gateway did not get ready within {timeout:g} s",
                     detail=self._last_words(),
-                    state="the stack is stopped again; the data is as it was",
+                    state=f"{state}; the data is as it was",
                     next_step="inv stack.logs",
                 )
 

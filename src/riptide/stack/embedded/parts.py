@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from riptide._layout import postgres_bin, this_platform
 from riptide.stack.embedded.gateway import Gateway
 from riptide.stack.embedded.places import outside_name, possible_homes, usual_home
 from riptide.stack.embedded.postgres import Cluster
@@ -51,7 +53,7 @@ class Parts:
                 clusters=tuple(Cluster(bin_dir=Path(), home=each, port=0) for each in homes),
             )
         cluster = Cluster(
-            bin_dir=Path(),
+            bin_dir=_bin_dir(state),
             home=state.home,
             port=state.db_port,
             started_in=state.postgres_mark,
@@ -127,3 +129,10 @@ def gateway_of(settings: Settings, state: State | None) -> Gateway:
         started_in=state.gateway_mark,
         known_pid=state.gateway_pid,
     )
+
+
+def _bin_dir(state: State) -> Path:
+    """Give the folder of what a running server is stopped with; a signal does it elsewhere."""
+    if sys.platform == "win32":
+        return postgres_bin(state.toolchain / "node_modules", this_platform())
+    return Path()

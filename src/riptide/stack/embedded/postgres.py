@@ -15,12 +15,14 @@ import secrets
 import signal
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from riptide.errors import StackError
+from riptide.errors import RiptideError, StackError
+from riptide.runner import SubprocessRunner
 from riptide.stack.embedded.data import DataDirectory, own
-from riptide.stack.ports import HOST
+from riptide.stack.ports import HOST, require_free_port
 from riptide.stack.process import Mark, end, find, find_all, folder_of, spawn, wait_until
 
 if TYPE_CHECKING:
@@ -82,8 +84,9 @@ class Cluster:
     @property
     def mark(self) -> Mark:
         """What a server on this data directory carries."""
+        # With forward slashes: pg_ctl writes them into the server's command line on Windows too.
         folder = self.started_in or self.data_dir
-        return Mark(arguments=("-D", str(folder)), place=self.home)
+        return Mark(arguments=("-D", folder.as_posix()), place=self.home)
 
     def url(self, role: str = "postgres", database: str = "postgres") -> str:
         """Give its URL for a role that can log in: all have the same well-known password."""
@@ -184,10 +187,14 @@ class Cluster:
         if not self.log.exists():
             self.log.touch(mode=0o600)
             own(self.log, self.user)
-        pid = spawn(self.server_argv(), log=self.log, cwd=self.home, user=self.user)
+        # On Windows the log is pg_ctl's to write; no other process may have it open there.
+        output = self.home / "pg_ctl.log" if sys.platform == "win32" else self.log
+        pid = spawn(self.server_argv(), log=output, cwd=self.home, user=self.user)
         deadline = time.monotonic() + timeout
         while not self._ready():
             if find(pid) is None and self.find() is None:
+                # Somebody may have taken it since it was looked at.
+                require_free_port(self.port, "SUPABASE_DB_PORT")
                 raise StackError(
                     "PostgreSQL ended while it started",
                     detail=_tail(self.log, began_at),
@@ -213,11 +220,18 @@ class Cluster:
         if sys.platform == "win32":
             return [
                 self.program("pg_ctl"),
-                *("start", "-W", "-D", str(self.data_dir), "-l", str(self.log)),
+                *("start", "-W", "-D", self.data_dir.as_posix(), "-l", str(self.log)),
                 *("-o", " ".join([f"-p {self.port}", *(f"-c {each}" for each in self.options)])),
             ]
         options = [word for each in self.options for word in ("-c", each)]
-        return [self.program("postgres"), "-D", str(self.data_dir), "-p", str(self.port), *options]
+        return [
+            self.program("postgres"),
+            "-D",
+            self.data_dir.as_posix(),
+            "-p",
+            str(self.port),
+            *options,
+        ]
 
     def stop(self, *, immediate: bool = False) -> None:
         """Stop the server if it runs.
@@ -225,21 +239,40 @@ class Cluster:
         Args:
             immediate: Without a checkpoint, for data that is about to be deleted.
         """
+        if sys.platform == "win32" and self.find() is not None:
+            self._stop_by_pg_ctl(immediate=immediate)  # there are no such signals there
         for server in self.find_all():
             # SIGINT is a "fast", SIGQUIT an "immediate" shutdown:
             # https://www.postgresql.org/docs/17/server-shutdown.html
             fast = signal.SIGINT if sys.platform != "win32" else signal.SIGTERM
             end(server, first=getattr(signal, "SIGQUIT", fast) if immediate else fast)
 
+    def _stop_by_pg_ctl(self, *, immediate: bool) -> None:
+        mode = "immediate" if immediate else "fast"
+        argv = [self.program("pg_ctl"), "stop", "-w", "-m", mode, "-D", self.data_dir.as_posix()]
+        # Where this does not do it (no such program any more, say) the processes are ended.
+        with suppress(RiptideError):
+            SubprocessRunner().run(argv, cwd=self.home, timeout=60)
+
     def _forget_stale_pid(self) -> None:
         """Remove the pid file of a server that is no more.
 
         PostgreSQL takes any process for a server that was given the pid since. Where it may be one
-        in truth (another user's, say), the file stays and PostgreSQL decides.
+        in truth (another user's, or one that was started under another name of this folder), the
+        file stays and PostgreSQL decides: a server whose pid file is removed ends within a minute.
         """
         process = find(self._recorded_pid())
-        if process is None or not _is_postgres(process) or folder_of(process) is not None:
+        if process is None or not _is_postgres(process) or self._works_elsewhere(process):
             (self.data_dir / "postmaster.pid").unlink(missing_ok=True)
+
+    def _works_elsewhere(self, process: psutil.Process) -> bool:
+        folder = folder_of(process)
+        try:
+            return folder is not None and not folder.samefile(self.data_dir)
+        except FileNotFoundError:
+            return True  # its folder is deleted
+        except OSError:
+            return False
 
     def _ready(self) -> bool:
         # The eighth line is the server's own word; pg_ctl --wait reads the same one.

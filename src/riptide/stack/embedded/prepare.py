@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
 from riptide._access import is_root
@@ -18,9 +17,11 @@ from riptide.stack.process import reachable_by, service_user
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from riptide.runner import Runner
+    from riptide.settings import Settings
     from riptide.stack.embedded.parts import Parts
     from riptide.toolchain import Toolchain
 
@@ -37,7 +38,6 @@ class Prepared:
     toolchain: Toolchain
     cluster: Cluster
     template: Path | None
-    versions: dict[str, str]
 
 
 def prepare(parts: Parts, runner: Runner, tell: Callable[[str], None], *, empty: bool) -> Prepared:
@@ -55,17 +55,10 @@ def prepare(parts: Parts, runner: Runner, tell: Callable[[str], None], *, empty:
         ToolNotFoundError: Node.js or the toolchain is missing.
     """
     from riptide.stack.embedded.template import ensure_template
-    from riptide.toolchain import cache_dir, ensure_toolchain
 
     settings = parts.settings
     _require_ports(parts)
-    cache = partial(
-        told, cache_dir(settings), state="nothing was changed", variable="RIPTIDE_CACHE_DIR"
-    )
-    with cache():
-        toolchain = ensure_toolchain(settings, runner=runner, progress=tell)
-        place(toolchain)
-        versions = dict(toolchain.versions)
+    toolchain = ensure(settings, runner, tell)
     user = service_user(settings.run_as)
     if user is not None and not reachable_by(toolchain.postgres_bin, user):
         raise StackError(
@@ -87,9 +80,45 @@ def prepare(parts: Parts, runner: Runner, tell: Callable[[str], None], *, empty:
     else:
         if not is_root():  # who may give files to anybody
             files.check_owner()
-        with cache():
+        with _cache(settings):
             template = ensure_template(toolchain, settings.config, user, runner, tell)
-    return Prepared(toolchain=toolchain, cluster=cluster, template=template, versions=versions)
+    return Prepared(toolchain=toolchain, cluster=cluster, template=template)
+
+
+def install(parts: Parts, runner: Runner, tell: Callable[[str], None]) -> None:
+    """Install the toolchain where it is missing; the stack's lock is not needed for it.
+
+    Raises:
+        StackError: A port is taken: that is said before anything is installed.
+        ToolNotFoundError: Node.js or the toolchain is missing.
+        CommandError: npm failed.
+    """
+    from riptide.toolchain import toolchain_is_installed
+
+    if not toolchain_is_installed(parts.settings):
+        _require_ports(parts)
+        ensure(parts.settings, runner, tell)
+
+
+def ensure(settings: Settings, runner: Runner, tell: Callable[[str], None]) -> Toolchain:
+    """Give the toolchain with the gateway's files in it, installed first where it is missing.
+
+    Raises:
+        ToolNotFoundError: Node.js or the toolchain is missing.
+        CommandError: npm failed.
+    """
+    from riptide.toolchain import ensure_toolchain
+
+    with _cache(settings):
+        toolchain = ensure_toolchain(settings, runner=runner, progress=tell)
+        place(toolchain)
+    return toolchain
+
+
+def _cache(settings: Settings) -> AbstractContextManager[None]:
+    from riptide.toolchain import cache_dir
+
+    return told(cache_dir(settings), state="nothing was changed", variable="RIPTIDE_CACHE_DIR")
 
 
 def _require_ports(parts: Parts) -> None:

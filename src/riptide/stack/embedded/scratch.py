@@ -76,7 +76,8 @@ def scratch_server(
     """
     from filelock import FileLock
 
-    from riptide.stack.embedded.template import ensure_template, free_port
+    from riptide.stack.embedded.template import ensure_template
+    from riptide.stack.ports import free_port
     from riptide.stack.process import service_user
     from riptide.toolchain import ensure_toolchain
 

@@ -14,10 +14,11 @@ from riptide.errors import StackError
 from riptide.results import Service, StackStatus
 from riptide.runner import SubprocessRunner
 from riptide.stack.embedded import logs
-from riptide.stack.embedded.gateway import Gateway, legacy_key
+from riptide.stack.embedded.gateway import Gateway, files_digest
 from riptide.stack.embedded.parts import Parts
 from riptide.stack.embedded.places import locked
-from riptide.stack.embedded.prepare import Prepared, prepare
+from riptide.stack.embedded.prepare import Prepared, ensure, install, prepare
+from riptide.stack.embedded.renew import outdated, renewable, restart_api, trouble
 from riptide.stack.embedded.state import State
 
 if TYPE_CHECKING:
@@ -54,13 +55,20 @@ class EmbeddedStack:
         """See `Stack.start`."""
         began = time.monotonic()
         tell = progress or _quiet
+        # What may take minutes comes before the lock: other commands of this stack wait for that.
+        install(self._parts(), self._runner, tell)
         with locked(self.run_dir, tell, state="nothing was started"):
-            found = self.status()
+            found, parts = self.status(), self._parts()
             if found.running:
                 self._require_same_ports()
+            if found.running and not outdated(parts):
                 self._know_moved()
                 return replace(found, seconds=time.monotonic() - began)
-            parts = self._parts()
+            state = renewable(parts) if found.services[Service.DATABASE.value] else None
+            if state is not None:
+                renewed = self._renew(parts, state, tell)
+                found = replace(self.status(), renewed=renewed)
+                return replace(found, seconds=time.monotonic() - began)
             home = parts.cluster.home
             with told(home, state=_STARTED, variable="RIPTIDE_DATA_DIR"):
                 prepared = prepare(parts, self._runner, tell, empty=False)
@@ -97,8 +105,7 @@ class EmbeddedStack:
     def status(self) -> StackStatus:
         """See `Stack.status`."""
         parts = self._parts()
-        state, config = parts.state, parts.gateway.config
-        auth = config.auth
+        state, config, keys = parts.state, parts.gateway.config, parts.gateway.keys()
         pids = {name: each.pid for name, each in parts.running().items()}
         services = {Service.DATABASE.value: False, Service.API.value: False}
         if state is not None:  # without one nobody knows the ports, nor whose answer it is
@@ -116,12 +123,12 @@ class EmbeddedStack:
             pids=pids,
             versions=state.versions if state is not None else {},
             data_dir=parts.cluster.data_dir if state is not None else None,
-            note=_note(state, lost=state is None and bool(pids)),
-            publishable_key=auth.publishable_key,
-            secret_key=auth.secret_key,
-            anon_key=legacy_key("anon", auth.jwt_secret),
-            service_role_key=legacy_key("service_role", auth.jwt_secret),
-            jwt_secret=auth.jwt_secret,
+            note=_note(parts, pids),
+            publishable_key=keys["publishable_key"],
+            secret_key=keys["secret_key"],
+            anon_key=keys["anon_key"],
+            service_role_key=keys["service_role_key"],
+            jwt_secret=keys["jwt_secret"],
         )
 
     def kept(self) -> str | None:
@@ -138,6 +145,7 @@ class EmbeddedStack:
         """See `Stack.reset`. The old data goes when the new stack runs, and comes back if not."""
         began = time.monotonic()
         tell = progress or _quiet
+        install(self._parts(), self._runner, tell)
         with locked(self.run_dir, tell, state="nothing was changed"):
             if self.status().running:
                 self._require_same_ports()
@@ -211,10 +219,11 @@ class EmbeddedStack:
             toolchain=prepared.toolchain.root,
             template=template_key(prepared.toolchain),
             run_as=cluster.user.name if cluster.user else None,
-            versions=prepared.versions,
+            versions=prepared.toolchain.versions,
             started_at=time.time(),
         )
         gateway = Gateway(run_dir=self.run_dir, config=config, instance=state.instance)
+        state = replace(state, api_config=gateway.config_digest(), api_files=files_digest())
         tell("starting PostgreSQL and the API")
         try:
             state.write()
@@ -233,6 +242,16 @@ class EmbeddedStack:
         except BaseException:  # Ctrl-C too: what this call started must not stay
             self._parts().end()
             raise
+
+    def _renew(self, parts: Parts, state: State, tell: Callable[[str], None]) -> bool:
+        """Start the API of a running stack anew if it has to be; PostgreSQL goes on."""
+        reason = trouble(parts)
+        if reason:
+            tell(f"restarting the API: {reason}")
+            with told(self.run_dir, state="the database runs as before"):
+                toolchain = ensure(parts.settings, self._runner, tell)
+                restart_api(parts, state, toolchain, tell)
+        return bool(reason)
 
     def _parts(self) -> Parts:
         with told(self.run_dir, state="nothing was changed"):
@@ -267,12 +286,15 @@ class EmbeddedStack:
         )
 
 
-def _note(state: State | None, *, lost: bool) -> str:
+def _note(parts: Parts, pids: dict[str, int]) -> str:
+    state = parts.state
     if state is None:
-        if not lost:
+        if not pids:
             return ""
         return "its state file is gone and its processes run: inv stack.stop ends them"
     notes = []
+    if "gateway" in pids and (said := outdated(parts)):
+        notes.append(f"{said}: inv stack.start restarts the API")
     if state.run_as is not None:
         notes.append(f"PostgreSQL runs as user {state.run_as}; its data is in {state.home}")
     if state.moved_from is not None:

@@ -24,6 +24,8 @@ class State:
         home: The folder that PostgreSQL's data and log are in.
         gateway_mark: ``run_dir`` as the gateway's command line has it: as it was at the start.
         postgres_mark: The data directory as PostgreSQL's command line has it, likewise.
+        api_config: A digest of what the gateway was started with.
+        api_files: A digest of the gateway's own files, likewise.
         started_at: Seconds since the epoch.
     """
 
@@ -39,6 +41,8 @@ class State:
     postgres_pid: int | None = None
     gateway_pid: int | None = None
     run_as: str | None = None
+    api_config: str = ""
+    api_files: str = ""
     versions: dict[str, str] = field(default_factory=dict)
     started_at: float = 0.0
 

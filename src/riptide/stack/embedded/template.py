@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import socket
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING
 from riptide.errors import StackError
 from riptide.stack.embedded.gateway import Gateway, source_files
 from riptide.stack.embedded.postgres import SUPERUSER, Cluster
-from riptide.stack.ports import HOST
+from riptide.stack.ports import free_port
 from riptide.stack.process import reachable_by
 
 if TYPE_CHECKING:
@@ -116,11 +115,3 @@ def _build(cluster: Cluster, toolchain: Toolchain, config: ProjectConfig, runner
     cluster.stop()
     # What one start leaves behind and another cluster must not inherit.
     (cluster.data_dir / "postmaster.opts").unlink(missing_ok=True)
-
-
-def free_port() -> int:
-    """Give a TCP port of 127.0.0.1 that was free a moment ago."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -1,0 +1,97 @@
+"""A running stack's API, started anew where it has to be; PostgreSQL and its sessions go on."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from riptide.stack.embedded.gateway import Gateway, files_digest
+from riptide.stack.process import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from riptide.stack.embedded.parts import Parts
+    from riptide.stack.embedded.state import State
+    from riptide.toolchain import Toolchain
+
+# Seconds that a live gateway may take to answer: it may read a large schema anew, and the machine
+# may be busy.
+BUSY_WAIT = 20.0
+
+
+def outdated(parts: Parts) -> str:
+    """Say what was changed since the API was started, for a person; empty where nothing was."""
+    state = parts.state
+    if state is None or state.gateway_pid is None:
+        return ""
+    if state.api_config != parts.gateway.config_digest():
+        return "supabase/config.toml was changed since the API was started"
+    if state.api_files != files_digest():
+        return "the API was started by another version of riptide"
+    return ""
+
+
+def renewable(parts: Parts) -> State | None:
+    """Give the state of a stack whose PostgreSQL may go on while the API is started anew.
+
+    Not that of one whose folder was moved: it carries its old name until both have ended.
+    """
+    state, config = parts.state, parts.settings.config
+    if state is None or state.postgres_pid is None or state.moved_from is not None:
+        return None
+    same = (state.api_port, state.db_port) == (config.api_port, config.db_port)
+    return state if same else None
+
+
+def trouble(parts: Parts) -> str:
+    """Say why the API has to be started anew, for a person; empty where it need not.
+
+    A process that lives and does not answer is waited for, 20 s at most.
+    """
+    if parts.gateway.find() is None:
+        return "it had ended"
+    deadline = time.monotonic() + BUSY_WAIT
+    if said := outdated(parts):
+        return said
+    while not parts.gateway.healthy():
+        if not wait_until(deadline):
+            return f"it did not answer for {BUSY_WAIT:g} s"
+    return ""
+
+
+def restart_api(
+    parts: Parts, state: State, toolchain: Toolchain, tell: Callable[[str], None]
+) -> None:
+    """Start the API anew, with what ``config.toml`` says now.
+
+    Args:
+        parts: The running stack.
+        state: Its state, by `renewable`.
+        toolchain: What the new API runs on.
+        tell: Called with a phrase before something that takes time.
+
+    Raises:
+        StackError: It did not start; PostgreSQL goes on.
+    """
+    parts.gateway.stop()
+    gateway = Gateway(run_dir=state.run_dir, config=parts.gateway.config, instance=state.instance)
+    # What PostgreSQL was started from stays what it was.
+    versions = {**toolchain.versions, "postgresql": state.versions.get("postgresql", "")}
+    state = replace(
+        state,
+        api_config=gateway.config_digest(),
+        api_files=files_digest(),
+        gateway_pid=None,
+        versions=versions,
+    )
+    state.write()
+    tell("starting the API")
+    try:
+        pid = gateway.spawn(toolchain)
+        replace(state, gateway_pid=pid).write()
+        gateway.wait_ready(pid, state="the database runs, the API does not")
+    except BaseException:  # Ctrl-C too: what this call started must not stay
+        gateway.stop()
+        raise
