@@ -27,6 +27,8 @@ PYTHONS = nox.project.python_versions(PYPROJECT)
 
 # A person's own project, database or stack must not leak into the tests.
 FOREIGN = ("SUPABASE_", "RIPTIDE_", "PG")
+# Each of some hundred `inv` that the tests run would compile all that it imports.
+SLOW = ("PYTHONDONTWRITEBYTECODE",)
 # Where to install, and as whom to run: a matter of the machine.
 KEPT = ("RIPTIDE_CACHE_DIR", "RIPTIDE_RUN_AS")
 
@@ -134,4 +136,8 @@ def run_tests(session: nox.Session, folder: str, *options: str, keep: tuple[str,
 
 def without_foreign(keep: tuple[str, ...] = ()) -> dict[str, str | None]:
     """Give the variables to take out of a session's environment."""
-    return {name: None for name in os.environ if name.startswith(FOREIGN) and name not in keep}
+    return {
+        name: None
+        for name in os.environ
+        if (name.startswith(FOREIGN) and name not in keep) or name in SLOW
+    }

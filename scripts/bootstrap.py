@@ -269,8 +269,7 @@ class Bootstrap:
         uv only where no pip can be had.
         """
         options = ["install", "--disable-pip-version-check", "--no-input", "--prefer-binary"]
-        # --no-compile: of the 4 s that it saves the first import takes half a second.
-        options += ["--progress-bar=off", "--no-warn-script-location", "--no-compile"]
+        options += ["--progress-bar=off", "--no-warn-script-location"]
         python = str(self.python)
         if quiet([python, "-m", "pip", "--version"]) or quiet([python, "-m", "ensurepip"]):
             return [python, "-m", "pip", *options]
@@ -279,7 +278,7 @@ class Bootstrap:
             return [*outside, *options]
         uv = shutil.which("uv")
         if uv:
-            return [uv, "pip", "install", "--python", python]
+            return [uv, "pip", "install", "--compile-bytecode", "--python", python]
         raise BootstrapError(
             "there is no pip to fill .venv with: this Python has no ensurepip", DEBIAN
         )

@@ -27,7 +27,7 @@ quick = ["uv>=0.5"]
 """
 PIP = [
     *("-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--prefer-binary"),
-    *("--progress-bar=off", "--no-warn-script-location", "--no-compile"),
+    *("--progress-bar=off", "--no-warn-script-location"),
 ]
 DEBIAN = "on Debian and Ubuntu: `sudo apt-get install python3-venv`, then run this again"
 
@@ -425,7 +425,7 @@ def test_without_any_pip_uv_fills_the_venv(
     outside = [sys.executable, "-m", "pip", "--python", str(project.python), "--version"]
     project.fp.register(outside, returncode=1)
     uv = str(project.program(project.path / "uv"))
-    command = [uv, "pip", "install", "--python", str(project.python)]
+    command = [uv, "pip", "install", "--compile-bytecode", "--python", str(project.python)]
     command += ["--editable", f"{project.root}[binary]"]
     project.fp.register(command, callback=lambda _: project.program(project.venv / "bin" / "inv"))
     with pytest.raises(Exec):

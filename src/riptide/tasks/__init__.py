@@ -9,7 +9,14 @@ A project's own ``tasks.py`` needs three lines::
 
 from __future__ import annotations
 
+import sys
+
 from invoke.collection import Collection
+
+# Invoke turns off the writing of compiled modules, for the sake of tasks.py, which it is reading by
+# now. All that is imported from here on would be compiled at every call: 1 to 2 s where no
+# installer did it before. The user's own word (python -B, PYTHONDONTWRITEBYTECODE) stands.
+sys.dont_write_bytecode = bool(sys.flags.dont_write_bytecode)
 
 
 def namespace() -> Collection:
