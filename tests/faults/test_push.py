@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import signal
 import time
 from typing import TYPE_CHECKING
@@ -16,12 +17,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from _database import Database
+
     from riptide.settings import Settings
 
 SLOW = """\
 create table public.slow (id int);
 select pg_sleep(6);
 create table public.end_ (id int);
+"""
+
+# Counts how often it was run; slow enough for a moment to fall into each part of a file.
+STEP = """\
+create table if not exists public.runs (n int);
+insert into public.runs values ({n});
+select pg_sleep(0.05);
 """
 
 
@@ -108,3 +118,29 @@ def test_push_whose_connection_is_cut_converges(started: Settings) -> None:
     assert "1 of 2 migrations applied" in output
     apply_migrations(settings=started)
     assert tables(started) == {"quick", "slow", "end_"}
+
+
+@pytest.mark.timeout(400)
+def test_push_killed_at_any_moment_converges(db: Database) -> None:
+    """After kill -9 at any moment one plain push ends the work, each file applied just once."""
+    seed = random.randrange(1 << 30)
+    moments = random.Random(seed)
+    began = time.monotonic()
+    for number in range(31):
+        for each in (1, 2, 3):
+            db.migration(each, STEP.format(n=each))
+        process = inv(db.settings, "migrate.push")
+        if number == 0:  # how long one takes that is left alone
+            process.communicate(timeout=60)
+            whole = time.monotonic() - began
+        else:
+            time.sleep(moments.uniform(0, whole))
+            process.kill()
+            process.communicate(timeout=60)
+        again = inv(db.settings, "migrate.push")
+        output, _ = again.communicate(timeout=60)
+        assert again.returncode == 0, (seed, number, output)
+        assert len(db.applied()) == 3, (seed, number, output)
+        runs = db.sql("select n, count(*) from public.runs group by n order by n")
+        assert runs == [(1, 1), (2, 1), (3, 1)], (seed, number, output)
+        db.clean()

@@ -82,7 +82,7 @@ def test_killed_rollback_converges(db: Database) -> None:
     """After kill -9 at any moment each migration is whole, and one plain command ends the work."""
     seed = random.randrange(1 << 30)
     moments = random.Random(seed)
-    for number in range(10):
+    for number in range(30):
         given(db)
         with started(db, *ALL):
             if number % 2:  # from somewhere after the first transaction began
