@@ -261,7 +261,7 @@ def test_push_behind_a_locked_table_ends(empty: Settings) -> None:
     with psycopg.connect(empty.local_db_url) as holder:
         holder.execute("lock table public.one in access share mode")
         with pytest.raises(MigrationError, match="lock timeout") as caught:
-            apply_migrations(settings=empty)
+            apply_migrations(settings=empty, lock_timeout=0.5)
     assert caught.value.sqlstate == "55P03"
     assert "nothing of this file was applied" in (caught.value.state or "")
     assert apply_migrations(settings=empty).applied == ("20250102000000_two.sql",)

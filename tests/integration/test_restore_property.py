@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -28,7 +29,9 @@ JSON = st.recursive(
 TYPES: dict[str, st.SearchStrategy[Any]] = {
     "text": TEXT,
     "integer": st.integers(-(2**31), 2**31 - 1),
-    "numeric": st.decimals(allow_nan=True, allow_infinity=False, places=7),
+    # Python's NaNs may have a sign, which PostgreSQL does not know.
+    "numeric": st.decimals(allow_nan=False, allow_infinity=False, places=7)
+    | st.just(Decimal("NaN")),
     "double precision": st.floats(),
     "boolean": st.booleans(),
     "timestamptz": st.datetimes(),

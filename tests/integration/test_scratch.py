@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -29,10 +28,12 @@ def scratch(make_project: Callable[..., Settings]) -> Iterator[Scratch]:
         yield server
 
 
-def test_nothing_is_left(make_project: Callable[..., Settings]) -> None:
+def test_nothing_is_left(
+    make_project: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A scratch server and its folder are gone when it is done, and when it ends in an error."""
-    before = set(Path(tempfile.gettempdir()).glob("riptide-scratch-*"))
     settings, seen = make_project(), []
+    monkeypatch.setattr(tempfile, "tempdir", str(settings.root))  # nobody else's are there
 
     def fail() -> None:
         with scratch_server(settings, runner=SubprocessRunner(), progress=lambda _: None) as server:
@@ -43,7 +44,7 @@ def test_nothing_is_left(make_project: Callable[..., Settings]) -> None:
         fail()
     assert seen[0] is not None
     assert find(seen[0].pid) is None
-    assert set(Path(tempfile.gettempdir()).glob("riptide-scratch-*")) == before
+    assert list(settings.root.glob("riptide-scratch-*")) == []
 
 
 def test_databases_are_empty_and_apart(scratch: Scratch) -> None:
