@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol, TypedDict
 
+from riptide._interrupts import deferred
 from riptide.errors import CommandError, ToolNotFoundError
 
 if TYPE_CHECKING:
@@ -137,47 +138,54 @@ class SubprocessRunner:
     ) -> Completed:
         """See `Runner.run`."""
         began = time.monotonic()
-        name = Path(argv[0]).name
+        process: subprocess.Popen[str] | None = None
         try:
-            process = subprocess.Popen(
-                list(argv),
-                cwd=cwd,
-                env={**os.environ, **(env or {})},
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                encoding="utf-8",
-                errors="replace",
-                start_new_session=True,
-                **step_down(user),
-            )
-        except FileNotFoundError as error:
-            raise ToolNotFoundError(
-                f"{name} cannot be run: {argv[0]} is not there",
-                state="nothing was started",
-            ) from error
-        except OSError as error:
-            raise ToolNotFoundError(
-                f"{name} cannot be run: {error.strerror or error} ({argv[0]})",
-                state="nothing was started",
-            ) from error
-        wait = process.communicate if on_stderr is None else process.wait
-        try:
+            with deferred():  # a signal while it is being started would leave it behind, unknown
+                process = _popen(argv, cwd, env, user)
             if on_stderr is None:
                 stdout, stderr = process.communicate(timeout=timeout)
             else:
                 stdout, stderr = _follow(process, on_stderr)
-        except subprocess.TimeoutExpired as error:
-            _end(process, wait)
+        except BaseException as error:  # Ctrl-C above all: no child may outlive it
+            if process is None:
+                raise
+            _end(process, process.communicate if on_stderr is None else process.wait)
+            if not isinstance(error, subprocess.TimeoutExpired):
+                raise
             raise CommandError(
-                f"{name} did not end within {timeout:g} s and was stopped",
+                f"{Path(argv[0]).name} did not end within {timeout:g} s and was stopped",
                 argv=[mask(each) for each in argv],
                 exit_code_of_command=process.returncode or -signal.SIGTERM,
             ) from error
-        except BaseException:  # Ctrl-C above all: no child may outlive it
-            _end(process, wait)
-            raise
         return Completed(tuple(argv), process.returncode, stdout, stderr, time.monotonic() - began)
+
+
+def _popen(
+    argv: Sequence[str], cwd: Path | None, env: Mapping[str, str] | None, user: ServiceUser | None
+) -> subprocess.Popen[str]:
+    name = Path(argv[0]).name
+    try:
+        return subprocess.Popen(
+            list(argv),
+            cwd=cwd,
+            env={**os.environ, **(env or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            errors="replace",
+            start_new_session=True,
+            **step_down(user),
+        )
+    except FileNotFoundError as error:
+        raise ToolNotFoundError(
+            f"{name} cannot be run: {argv[0]} is not there", state="nothing was started"
+        ) from error
+    except OSError as error:
+        raise ToolNotFoundError(
+            f"{name} cannot be run: {error.strerror or error} ({argv[0]})",
+            state="nothing was started",
+        ) from error
 
 
 def _follow(process: subprocess.Popen[str], on_stderr: Callable[[str], None]) -> tuple[str, str]:

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from riptide._interrupts import deferred, ignored
 from riptide.errors import RlsError
-from riptide.rls.interrupts import deferred, ignored
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

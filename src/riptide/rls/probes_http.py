@@ -10,12 +10,12 @@ import secrets
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
+from riptide._interrupts import deferred
 from riptide.errors import RlsError
 from riptide.results import RlsCheck
 from riptide.rls.api import matching, minimal, selected, send
 from riptide.rls.blind import Blind
 from riptide.rls.intent import OPERATIONS
-from riptide.rls.interrupts import deferred
 from riptide.rls.probes_sql import Snapshot, difference
 from riptide.rls.values import ColumnValues
 from riptide.rls.verdict import ALLOW, DENY, Attempt, Outcome, Reply, judge

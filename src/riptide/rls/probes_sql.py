@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from riptide._interrupts import deferred
 from riptide.errors import RlsError
-from riptide.rls.interrupts import deferred
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

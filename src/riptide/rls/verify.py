@@ -46,11 +46,11 @@ def verify_rls(
             users cannot be made, or rows of a table cannot be made.
         RlsViolationError: With ``raise_on_violation``: not everything is ok.
     """
+    from riptide._interrupts import as_exceptions, ignored
     from riptide.database import connect
     from riptide.rls.actors import open_actors
     from riptide.rls.catalog import read_catalog
     from riptide.rls.intent import read_intent
-    from riptide.rls.interrupts import as_exceptions, ignored
     from riptide.rls.plan import make_plan
     from riptide.rls.probes_sql import Database
     from riptide.settings import Settings, Target

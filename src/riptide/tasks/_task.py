@@ -77,7 +77,7 @@ def task(
 
 def _way_out(error: BaseException, signal_number: int | None) -> BaseException:
     """Tell how a task failed; give what ends the program with the right code."""
-    if isinstance(error, SystemExit) and error.code in _BY_SIGNAL:  # from within rls.interrupts
+    if isinstance(error, SystemExit) and error.code in _BY_SIGNAL:  # from within _interrupts
         signal_number = int(error.code) - 128
     if signal_number is not None:  # whatever else came of it
         _interrupted(f"ended by {signal.Signals(signal_number).name}", error)

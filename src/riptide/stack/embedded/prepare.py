@@ -95,7 +95,11 @@ def install(parts: Parts, runner: Runner, tell: Callable[[str], None]) -> None:
     """
     from riptide.toolchain import toolchain_is_installed
 
-    if not toolchain_is_installed(parts.settings):
+    try:
+        installed = toolchain_is_installed(parts.settings)
+    except PermissionError:  # whose project and cache these are is looked at under the lock
+        return
+    if not installed:
         _require_ports(parts)
         ensure(parts.settings, runner, tell)
 

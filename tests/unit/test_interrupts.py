@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from riptide.rls.interrupts import as_exceptions, deferred, ignored
+from riptide._interrupts import as_exceptions, deferred, ignored
 
 
 def test_deferred_signal_waits_for_the_step() -> None:
