@@ -341,32 +341,37 @@ def run(command: list[str], cwd: Path | None = None) -> tuple[int, list[str]]:
     began = time.monotonic()
     live = sys.stderr.isatty()
     lines: list[str] = []
-    with subprocess.Popen(
-        command,
-        cwd=cwd,
-        env=clean_environment(),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-        errors="replace",
-        # A group of its own, so that Ctrl-C can end pip together with what pip has started.
-        start_new_session=True,
-    ) as process:
-        try:
-            assert process.stdout is not None
-            for line in process.stdout:
-                lines.append(line.rstrip())
-                if live:
-                    width = min(shutil.get_terminal_size().columns - 1, 100)
-                    print(f"\r{'  ' + lines[-1]:{width}.{width}}", end="", file=sys.stderr)
-            code = process.wait()
-        except BaseException:
-            end(process)
-            raise
-        finally:
+    process: subprocess.Popen[str] | None = None
+    try:
+        with signals_held():  # while it is being started nobody could end it
+            process = subprocess.Popen(
+                command,
+                cwd=cwd,
+                env=clean_environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                encoding="utf-8",
+                errors="replace",
+                # A group of its own, so that Ctrl-C can end pip together with what it has started.
+                start_new_session=True,
+            )
+        assert process.stdout is not None
+        for line in process.stdout:
+            lines.append(line.rstrip())
             if live:
-                print("\r" + " " * 100 + "\r", end="", file=sys.stderr)
+                width = min(shutil.get_terminal_size().columns - 1, 100)
+                print(f"\r{'  ' + lines[-1]:{width}.{width}}", end="", file=sys.stderr)
+        code = process.wait()
+    except BaseException:
+        if process is not None:
+            end(process)
+        raise
+    finally:
+        if process is not None and process.stdout is not None:
+            process.stdout.close()
+        if live:
+            print("\r" + " " * 100 + "\r", end="", file=sys.stderr)
     say(f"  {time.monotonic() - began:.1f} s")
     return code, lines
 
@@ -503,12 +508,38 @@ def main(arguments: list[str]) -> int:
     return bootstrap.hand_over("inv", arguments or ["--list"])
 
 
-def _terminated(_number: int, _frame: object) -> NoReturn:
-    raise SystemExit(143)
+def ending_signals() -> list[signal.Signals]:
+    """Give the signals that end this program; Windows has no SIGHUP."""
+    names = ("SIGINT", "SIGTERM", "SIGHUP")
+    return [getattr(signal, name) for name in names if hasattr(signal, name)]
+
+
+@contextmanager
+def signals_held() -> Iterator[None]:
+    """Let these signals have their effect only when a short step is over."""
+    came: list[int] = []
+    before = {
+        each: signal.signal(each, lambda number, _: came.append(number))
+        for each in ending_signals()
+        if signal.getsignal(each) is not signal.SIG_IGN  # nohup's
+    }
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+        if came:
+            signal.raise_signal(came[0])
+
+
+def _ended(number: int, _frame: object) -> NoReturn:
+    raise SystemExit(128 + number)
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, _terminated)
+    for ending in ending_signals():
+        if ending != signal.SIGINT and signal.getsignal(ending) is not signal.SIG_IGN:
+            signal.signal(ending, _ended)
     try:
         sys.exit(main(sys.argv[1:]))
     except KeyboardInterrupt:

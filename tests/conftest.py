@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # The variables that choose where things are kept are this machine's; all others are left out, so
 # that no developer's project ever gets into a test.
-KEPT = {"RIPTIDE_CACHE_DIR", "RIPTIDE_SUPABASE_CLI"}
+KEPT = {"RIPTIDE_CACHE_DIR", "RIPTIDE_RUN_AS"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -84,6 +84,17 @@ class ConfigError(RiptideError):
 
     exit_code = 2
 
+    def __init__(
+        self,
+        message: str,
+        *,
+        detail: str | None = None,
+        state: str | None = "nothing was changed",
+        next_step: str | None = None,
+    ) -> None:
+        next_step = next_step or "mend that, then the same command again"
+        super().__init__(message, detail=detail, state=state, next_step=next_step)
+
 
 class ToolNotFoundError(RiptideError):
     """The Supabase CLI, Node.js, npm, Docker or libpq is missing or of an unsupported version."""

@@ -6,7 +6,9 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol, TypedDict
@@ -16,6 +18,11 @@ from riptide.errors import CommandError, ToolNotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+
+# On Windows what `start_new_session` is elsewhere: Ctrl-C does not reach the child by itself.
+_OWN_GROUP = 0
+if sys.platform == "win32":
+    _OWN_GROUP = subprocess.CREATE_NEW_PROCESS_GROUP
 
 _URL_PASSWORD = re.compile(r"(?<=://)([^\s:/@]*):([^\s@]+)@")
 _KEY = re.compile(r"\b(sb_secret_|eyJ)[A-Za-z0-9_.-]{8,}")
@@ -175,6 +182,7 @@ def _popen(
             encoding="utf-8",
             errors="replace",
             start_new_session=True,
+            creationflags=_OWN_GROUP,
             **step_down(user),
         )
     except FileNotFoundError as error:
@@ -229,7 +237,7 @@ def _end(process: subprocess.Popen[str], wait: Callable[..., Any], grace: float 
             if os.name == "posix":
                 os.killpg(process.pid, number)
             else:
-                process.terminate()
+                _terminate_tree(process.pid)
         except (ProcessLookupError, PermissionError):
             pass
         try:
@@ -237,6 +245,17 @@ def _end(process: subprocess.Popen[str], wait: Callable[..., Any], grace: float 
         except subprocess.TimeoutExpired:
             continue
         return
+
+
+def _terminate_tree(pid: int) -> None:
+    """End a process and what it has started, where there are no process groups to be signalled."""
+    import psutil
+
+    with suppress(psutil.NoSuchProcess):
+        process = psutil.Process(pid)
+        for each in (*process.children(recursive=True), process):
+            with suppress(psutil.NoSuchProcess):
+                each.terminate()
 
 
 def foreground(argv: Sequence[str]) -> int:
@@ -290,17 +309,18 @@ def stream(commands: Mapping[str, Sequence[str]]) -> Iterator[str]:
     running: list[tuple[subprocess.Popen[str], threading.Thread]] = []
     try:
         for name, argv in commands.items():
-            process = subprocess.Popen(
-                list(argv),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                encoding="utf-8",
-                errors="replace",
-            )
-            reader = threading.Thread(target=read, args=(name, process), daemon=True)
-            running.append((process, reader))
-            reader.start()
+            with deferred():
+                process = subprocess.Popen(
+                    list(argv),
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    encoding="utf-8",
+                    errors="replace",
+                )
+                reader = threading.Thread(target=read, args=(name, process), daemon=True)
+                running.append((process, reader))
+                reader.start()
         while any(reader.is_alive() for _, reader in running) or not lines.empty():
             try:
                 yield lines.get(timeout=0.2)

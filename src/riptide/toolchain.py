@@ -23,11 +23,13 @@ from riptide._layout import (
     postgres_bin,
     this_platform,
 )
+from riptide._oserror import told
 from riptide.errors import ConfigError, ToolNotFoundError
 from riptide.node import Node, find_node, parse_version, recall, remember
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
     from riptide.runner import Runner
     from riptide.settings import Settings
@@ -125,6 +127,7 @@ def ensure_toolchain(
         ToolNotFoundError: Node.js or npm is missing, the platform is not supported, or the cache
             folder is full or cannot be written to.
         CommandError: npm failed.
+        StackError: The cache folder is another user's.
         LockTimeoutError: Another process has been installing for half an hour.
     """
     from riptide.runner import SubprocessRunner
@@ -133,11 +136,12 @@ def ensure_toolchain(
     tell = progress or (lambda _phrase: None)
     target = this_platform()
     root = toolchain_root(settings)
-    node = find_node(runner=runner, cache_dir=root.parent)
-    if not is_whole(root, target):
-        from riptide._install import ensure_installed
+    with _cache(settings):
+        node = find_node(runner=runner, cache_dir=root.parent)
+        if not is_whole(root, target):
+            from riptide._install import ensure_installed
 
-        ensure_installed(root, target, node, runner, tell)
+            ensure_installed(root, target, node, runner, tell)
     return Toolchain(root=root, node=node)
 
 
@@ -221,7 +225,12 @@ def present_cli(
     target = this_platform()
     root = toolchain_root(settings)
     # Without asking for Node.js, which this binary does not need.
-    return cli_binary(root / "node_modules", target) if is_whole(root, target) else None
+    with _cache(settings):
+        return cli_binary(root / "node_modules", target) if is_whole(root, target) else None
+
+
+def _cache(settings: Settings) -> AbstractContextManager[None]:
+    return told(cache_dir(settings), state="nothing was changed", variable="RIPTIDE_CACHE_DIR")
 
 
 def _given_clis(settings: Settings, state: str | None) -> Iterator[tuple[str, Path]]:

@@ -40,7 +40,7 @@ def bring_up(
     from riptide.rls import verify_rls
     from riptide.settings import Settings
     from riptide.stack import open_stack
-    from riptide.toolchain import find_cli
+    from riptide.toolchain import present_cli
 
     began = time.monotonic()
     settings = settings or Settings.load()
@@ -50,8 +50,9 @@ def bring_up(
             state="nothing was started",
             next_step="settings without a target; a remote one has inv migrate.push --target",
         )
-    # The push is what needs it. Whoever has one that cannot be used learns of it before the start.
-    find_cli(settings, runner=runner, progress=progress, state="nothing was started")
+    # The push is what needs it. Whoever has one that cannot be used learns of it before the start;
+    # what is missing is installed by the start, once it is known that the ports are free.
+    present_cli(settings, runner=runner, state="nothing was started")
     status = open_stack(settings, runner=runner).start(progress=progress)
     # From here on the backend is known: `auto` need not look for Docker again.
     settings = replace(settings, backend=Settings.checked_backend(status.backend))

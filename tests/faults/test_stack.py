@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -16,10 +17,11 @@ import psycopg
 import pytest
 from _stacks import inv, processes_of, rows
 
-from riptide import open_stack
+from riptide import StackError, open_stack
 from riptide.stack.embedded.postgres import Cluster
 from riptide.stack.embedded.state import State
-from riptide.stack.process import find
+from riptide.stack.ports import free_port
+from riptide.stack.process import end, find
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -117,6 +119,41 @@ def test_pid_file_of_a_living_server_stays(started: tuple[Settings, StackStatus]
     cluster._forget_stale_pid()
     assert not (status.data_dir / "postmaster.pid").exists()
     open_stack(settings).stop(delete_data=True)
+
+
+def test_api_port_that_somebody_took_is_named(started: tuple[Settings, StackStatus]) -> None:
+    """Who took the port of an API that ended is said; on another port it comes back."""
+    settings, before = started
+    api = find(before.pids["gateway"])
+    assert api is not None
+    end(api)
+    port = settings.config.api_port
+    with socket.create_server(("127.0.0.1", port)):
+        with pytest.raises(StackError, match=rf"port {port} is taken by python") as caught:
+            open_stack(settings).start()
+        assert caught.value.state == "the database runs, the API does not"
+        assert "SUPABASE_API_PORT" in (caught.value.next_step or "")
+        config = settings.config
+        config = config.with_ports(api_port=free_port(), db_port=config.db_port)
+        other = replace(settings, config=config)
+        again = open_stack(other).start()
+        assert again.renewed
+        assert again.api_url.endswith(f":{config.api_port}")
+        assert again.pids["postgres"] == before.pids["postgres"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="it is how Windows does it")
+def test_server_by_pg_ctl(
+    make_project: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Started and stopped by pg_ctl, as on Windows, the server is known and leaves nothing."""
+    monkeypatch.setattr("riptide.stack.embedded.postgres.BY_PG_CTL", True)
+    settings = make_project()
+    status = open_stack(settings).start()
+    assert status.running
+    assert {each.pid for each in processes_of(settings)} == set(status.pids.values())
+    open_stack(settings).stop()
+    assert processes_of(settings) == []
 
 
 @pytest.mark.parametrize("content", [b"", b'{"format": 1, "insta', b"[]", b'{"format": 99}'])

@@ -501,10 +501,7 @@ def test_interrupted_command_is_ended(project: Project, monkeypatch: pytest.Monk
             assert options["start_new_session"] is True
             self.stdout = self
 
-        def __enter__(self) -> Child:
-            return self
-
-        def __exit__(self, *_: object) -> None:
+        def close(self) -> None:
             return None
 
         def __iter__(self) -> Child:

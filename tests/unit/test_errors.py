@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from riptide import errors
-from riptide.errors import Interrupted, RiptideError
+from riptide.errors import ConfigError, Interrupted, RiptideError
 from riptide.results import RlsCheck, RlsReport, Verdict
 
 REPORT = RlsReport(
@@ -73,3 +73,12 @@ def test_interruption_travels() -> None:
     again = pickle.loads(pickle.dumps(Interrupted("half of it is done", "inv up")))
     assert type(again) is Interrupted
     assert (again.state, again.next_step) == ("half of it is done", "inv up")
+
+
+def test_what_cannot_be_used_always_says_what_state_and_what_next() -> None:
+    """A setting or an argument that cannot be used is told in all three lines of the form."""
+    assert str(ConfigError("no such thing")).splitlines() == [
+        "error: no such thing",
+        "state: nothing was changed",
+        "next:  mend that, then the same command again",
+    ]

@@ -40,7 +40,7 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         taken.append("verify")
         return RlsReport(target="local")
 
-    monkeypatch.setattr(toolchain, "find_cli", find)
+    monkeypatch.setattr(toolchain, "present_cli", find)
     monkeypatch.setattr("riptide.stack.open_stack", lambda *_, **__: Stack())
     monkeypatch.setattr("riptide.migrations.push.apply_migrations", push)
     monkeypatch.setattr("riptide.rls.verify_rls", verify)

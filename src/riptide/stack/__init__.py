@@ -52,7 +52,11 @@ class Stack(Protocol):
         ...
 
     def preview(self, action: str) -> list[str]:
-        """Say what ``start``, ``stop`` or ``reset`` would do, a line a step, and do nothing."""
+        """Say what an action would do, a line a step, and do nothing.
+
+        Args:
+            action: ``start``, ``stop``, ``stop and delete`` or ``reset``.
+        """
         ...
 
 

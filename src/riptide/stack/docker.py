@@ -137,10 +137,11 @@ class DockerStack:
         yield from stream({name: [*follow_argv, name] for name in names})
 
     def preview(self, action: str) -> list[str]:
-        """Say which commands ``start``, ``stop`` or ``reset`` would run, without running any."""
+        """See `Stack.preview`."""
         words = {
             "start": ["supabase start"],
             "stop": ["supabase stop"],
+            "stop and delete": ["supabase stop --no-backup"],
             "reset": ["supabase stop --no-backup", "supabase start"],
         }
         return words[action]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import random
 import socket
+import sys
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from riptide.errors import StackError
 from riptide.stack.process import wait_until
@@ -30,13 +31,19 @@ _LAST_MOMENT = 0.5
 def port_is_free(port: int) -> bool:
     """Whether nothing listens on ``port`` of 127.0.0.1 and one could listen there."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        if os.name == "posix":  # on Windows this option would let two listen on one port
+        if sys.platform == "win32":  # the other option would let two listen on one port there
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+        else:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
         except OSError:
             return False
-    return True
+    # macOS lets one listen on 127.0.0.1 beside another that listens on every address, as Docker
+    # does, and takes its callers away.
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.settimeout(0.5)
+        return probe.connect_ex((HOST, port)) != 0
 
 
 def free_port() -> int:
@@ -55,10 +62,20 @@ def listener(port: int) -> psutil.Process | None:
     """Give the process that listens on ``port``; ``None`` where this user may not know."""
     import psutil
 
-    with suppress(psutil.Error):  # macOS tells it to root only
+    def listens(each: Any) -> bool:
+        return each.status == psutil.CONN_LISTEN and bool(each.laddr) and each.laddr.port == port
+
+    try:
         for each in psutil.net_connections(kind="tcp"):
-            if each.status == psutil.CONN_LISTEN and each.laddr and each.laddr.port == port:
+            if listens(each):
                 return psutil.Process(each.pid) if each.pid is not None else None
+    except psutil.AccessDenied:  # macOS: all at once for root only, one's own for everybody
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                if any(listens(each) for each in process.net_connections(kind="tcp")):
+                    return process
+    except psutil.Error:
+        pass
     return None
 
 
@@ -73,13 +90,20 @@ def _described(process: psutil.Process | None) -> str:
         return f"pid {process.pid}"
 
 
-def require_free_port(port: int, variable: str, *, ours: Collection[int] = ()) -> None:
+def require_free_port(
+    port: int,
+    variable: str,
+    *,
+    ours: Collection[int] = (),
+    state: str = "nothing was started",
+) -> None:
     """Refuse a port that somebody else has.
 
     Args:
         port: The port.
-        variable: What a person sets to choose another one.
+        variable: What a person sets to choose another one; empty where nobody chose it.
         ours: Pids of processes that will be ended before the port is needed.
+        state: What state things are in where it is taken.
 
     Raises:
         StackError: It is taken; with what takes it.
@@ -96,11 +120,11 @@ def require_free_port(port: int, variable: str, *, ours: Collection[int] = ()) -
     if port < 1024 and os.name == "posix" and os.geteuid() != 0:
         raise StackError(
             f"port {port} is only for root",
-            state="nothing was started",
+            state=state,
             next_step=f"set {variable} to a port from 1024 on",
         )
     raise StackError(
         f"port {port} is taken by {_described(owner)}",
-        state="nothing was started",
-        next_step=f"stop it, or set {variable} to a free port",
+        state=state,
+        next_step=f"stop it, or set {variable} to a free port" if variable else "try it again",
     )

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from riptide._access import can_traverse
+from riptide._interrupts import deferred
 from riptide.errors import ConfigError, StackError
 from riptide.runner import ServiceUser, step_down
 
@@ -30,6 +31,7 @@ LOG_LIMIT = 10_000_000
 
 # Children of this very process, kept so that a dead one is reaped and does not stay a zombie.
 _children: dict[int, subprocess.Popen[bytes]] = {}
+_exit_codes: dict[int, int] = {}
 
 
 def spawn(
@@ -58,7 +60,8 @@ def spawn(
     if sys.platform == "win32":
         detached = subprocess.DETACHED_PROCESS | subprocess.CREATE_NEW_PROCESS_GROUP
     try:
-        with log.open("ab") as output:
+        # A signal on the way would leave it behind: until it runs its own program nothing marks it.
+        with log.open("ab") as output, deferred():
             process = subprocess.Popen(
                 list(argv),
                 cwd=cwd,
@@ -70,12 +73,12 @@ def spawn(
                 creationflags=detached,
                 **step_down(user),
             )
+            _children[process.pid] = process
     except OSError as error:
         raise StackError(
             f"{Path(argv[0]).name} could not be started: {error.strerror or error}",
             state="what was started before it is stopped again",
         ) from error
-    _children[process.pid] = process
     return process.pid
 
 
@@ -145,6 +148,7 @@ def find(pid: int | None, mark: Mark | None = None) -> psutil.Process | None:
     if pid is None:
         return None
     if (child := _children.get(pid)) is not None and child.poll() is not None:
+        _exit_codes[pid] = child.returncode
         del _children[pid]
         return None
     try:
@@ -154,6 +158,11 @@ def find(pid: int | None, mark: Mark | None = None) -> psutil.Process | None:
     except (psutil.Error, OverflowError, ValueError):
         return None
     return process if mark is None or mark.is_on(process) else None
+
+
+def exit_code(pid: int) -> int | None:
+    """Give what a process that `spawn` started, and `find` found ended, has exited with."""
+    return _exit_codes.get(pid)
 
 
 def find_all(*marks: Mark) -> list[psutil.Process]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @task(help={"backend": BACKEND_HELP, "json": JSON_HELP})
 def start(c: Context, backend: str = "", json: bool = False) -> None:
-    """Start the local stack; does nothing where it runs already."""
+    """Start the local stack; where it runs, only what config.toml changed is taken over."""
     from riptide import render
     from riptide.stack import open_stack
 
@@ -63,7 +63,7 @@ def stop(
     settings = settings_for(backend=backend)
     stack = open_stack(settings)
     if is_dry(c):
-        render.lines(stack.preview("stop"))
+        render.lines(stack.preview("stop and delete" if delete_data else "stop"))
         return
     if delete_data:
         confirm(f"Delete all data of {settings.target.name}?", yes=yes)

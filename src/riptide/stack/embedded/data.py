@@ -194,8 +194,9 @@ class DataDirectory:
         if self._aside.exists():
             shutil.rmtree(self._aside)
         self._drop("data.tmp")
-        self.log.unlink(missing_ok=True)
-        self.log.with_name(f"{self.log.name}.1").unlink(missing_ok=True)
+        for name in (self.log.name, "pg_ctl.log"):
+            for each in (name, f"{name}.1"):
+                self.log.with_name(each).unlink(missing_ok=True)
 
     @property
     def _staged(self) -> Path:

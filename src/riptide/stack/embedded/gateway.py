@@ -103,6 +103,7 @@ class Gateway:
         started_in: ``run_dir`` as the command line of the process has it that runs, where that is
             another: the folder was moved since.
         known_pid: The pid that it had at its start.
+        log_begins_at: Bytes of its log that are from before.
     """
 
     run_dir: Path
@@ -110,6 +111,7 @@ class Gateway:
     instance: str
     started_in: Path | None = None
     known_pid: int | None = None
+    log_begins_at: int = 0
 
     @property
     def mark(self) -> Mark:
@@ -121,6 +123,11 @@ class Gateway:
     def log(self) -> Path:
         """Its log."""
         return self.run_dir / "gateway.log"
+
+    @property
+    def log_size(self) -> int:
+        """How many bytes are in its log."""
+        return self.log.stat().st_size if self.log.exists() else 0
 
     def argv(self, toolchain: Toolchain) -> list[str]:
         """Give the command that starts it."""
@@ -266,7 +273,9 @@ class Gateway:
 
     def _last_words(self) -> str | None:
         try:
-            text = self.log.read_text(encoding="utf-8", errors="replace")
+            with self.log.open("rb") as file:
+                file.seek(self.log_begins_at)
+                text = file.read().decode("utf-8", "replace")
         except OSError:
             return None
         return "\n".join(f"  {line}" for line in text.splitlines()[-6:]) or None

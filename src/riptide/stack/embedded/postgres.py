@@ -23,7 +23,16 @@ from riptide.errors import RiptideError, StackError
 from riptide.runner import SubprocessRunner
 from riptide.stack.embedded.data import DataDirectory, own
 from riptide.stack.ports import HOST, require_free_port
-from riptide.stack.process import Mark, end, find, find_all, folder_of, spawn, wait_until
+from riptide.stack.process import (
+    Mark,
+    end,
+    exit_code,
+    find,
+    find_all,
+    folder_of,
+    spawn,
+    wait_until,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,6 +40,9 @@ if TYPE_CHECKING:
     import psutil
 
     from riptide.runner import Runner, ServiceUser
+
+# Windows has no service user to step down to: pg_ctl gives administrator rights up for the server.
+BY_PG_CTL = sys.platform == "win32"
 
 SUPERUSER = "supabase_admin"
 PASSWORD = "postgres"  # noqa: S105 - of every other role, as on every local Supabase stack
@@ -57,6 +69,7 @@ class Cluster:
         home: The folder that holds ``data`` and ``postgres.log``; belongs to ``user``, 0700.
         port: Where it listens, on 127.0.0.1 only.
         user: Whom it runs as where this process is root, else ``None``.
+        port_variable: What a person sets to choose another port; empty where it is chosen here.
         options: Settings for the server beyond those of the data directory: ``fsync=off``.
         started_in: The data directory as the command line of the server has it that runs, where
             that is another: the folder was moved since.
@@ -67,6 +80,7 @@ class Cluster:
     home: Path
     port: int
     user: ServiceUser | None = None
+    port_variable: str = ""
     options: tuple[str, ...] = ()
     started_in: Path | None = None
     known_pid: int | None = None
@@ -188,13 +202,13 @@ class Cluster:
             self.log.touch(mode=0o600)
             own(self.log, self.user)
         # On Windows the log is pg_ctl's to write; no other process may have it open there.
-        output = self.home / "pg_ctl.log" if sys.platform == "win32" else self.log
+        output = self.home / "pg_ctl.log" if BY_PG_CTL else self.log
         pid = spawn(self.server_argv(), log=output, cwd=self.home, user=self.user)
         deadline = time.monotonic() + timeout
         while not self._ready():
-            if find(pid) is None and self.find() is None:
+            if self._has_ended(pid):
                 # Somebody may have taken it since it was looked at.
-                require_free_port(self.port, "SUPABASE_DB_PORT")
+                require_free_port(self.port, self.port_variable)
                 raise StackError(
                     "PostgreSQL ended while it started",
                     detail=_tail(self.log, began_at),
@@ -211,13 +225,19 @@ class Cluster:
                 )
         return self._recorded_pid() or pid
 
+    def _has_ended(self, pid: int) -> bool:
+        """Whether what was started is no more; pg_ctl itself ends before the server is there."""
+        if find(pid) is not None or self.find() is not None:
+            return False
+        return not BY_PG_CTL or exit_code(pid) != 0 or self._recorded_pid() is not None
+
     def server_argv(self) -> list[str]:
         """Give the command that starts the server.
 
         On Windows it is started by `pg_ctl`, which gives up administrator rights as PostgreSQL
         demands; elsewhere directly, so that its pid is known from the first moment.
         """
-        if sys.platform == "win32":
+        if BY_PG_CTL:
             return [
                 self.program("pg_ctl"),
                 *("start", "-W", "-D", self.data_dir.as_posix(), "-l", str(self.log)),
@@ -239,7 +259,7 @@ class Cluster:
         Args:
             immediate: Without a checkpoint, for data that is about to be deleted.
         """
-        if sys.platform == "win32" and self.find() is not None:
+        if BY_PG_CTL and self.find() is not None:
             self._stop_by_pg_ctl(immediate=immediate)  # there are no such signals there
         for server in self.find_all():
             # SIGINT is a "fast", SIGQUIT an "immediate" shutdown:
@@ -252,7 +272,7 @@ class Cluster:
         argv = [self.program("pg_ctl"), "stop", "-w", "-m", mode, "-D", self.data_dir.as_posix()]
         # Where this does not do it (no such program any more, say) the processes are ended.
         with suppress(RiptideError):
-            SubprocessRunner().run(argv, cwd=self.home, timeout=60)
+            SubprocessRunner().run(argv, cwd=self.home, timeout=60, user=self.user)
 
     def _forget_stale_pid(self) -> None:
         """Remove the pid file of a server that is no more.

@@ -70,6 +70,7 @@ def prepare(parts: Parts, runner: Runner, tell: Callable[[str], None], *, empty:
         bin_dir=toolchain.postgres_bin,
         home=home_for(settings, user),
         port=settings.config.db_port,
+        port_variable="SUPABASE_DB_PORT",
         user=user,
     )
     moved = parts.outside_of_moved()
@@ -97,7 +98,7 @@ def install(parts: Parts, runner: Runner, tell: Callable[[str], None]) -> None:
 
     try:
         installed = toolchain_is_installed(parts.settings)
-    except PermissionError:  # whose project and cache these are is looked at under the lock
+    except OSError:  # whose project and cache these are is looked at under the lock
         return
     if not installed:
         _require_ports(parts)

@@ -7,11 +7,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from riptide.stack.embedded.gateway import Gateway, files_digest
+from riptide.stack.ports import require_free_port
 from riptide.stack.process import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from riptide.settings import Settings
     from riptide.stack.embedded.parts import Parts
     from riptide.stack.embedded.state import State
     from riptide.toolchain import Toolchain
@@ -27,10 +29,17 @@ def outdated(parts: Parts) -> str:
     if state is None or state.gateway_pid is None:
         return ""
     if state.api_config != parts.gateway.config_digest():
-        return "supabase/config.toml was changed since the API was started"
-    if state.api_files != files_digest():
+        return "config.toml, or a variable that it names, was changed since the API was started"
+    if state.api_files != api_files(parts.settings):
         return "the API was started by another version of riptide"
     return ""
+
+
+def api_files(settings: Settings) -> str:
+    """Give what tells this version's API from another one's: its packages and its own files."""
+    from riptide.toolchain import toolchain_root
+
+    return f"{toolchain_root(settings).name}, gateway-{files_digest()}"
 
 
 def renewable(parts: Parts) -> State | None:
@@ -38,23 +47,25 @@ def renewable(parts: Parts) -> State | None:
 
     Not that of one whose folder was moved: it carries its old name until both have ended.
     """
-    state, config = parts.state, parts.settings.config
+    state = parts.state
     if state is None or state.postgres_pid is None or state.moved_from is not None:
         return None
-    same = (state.api_port, state.db_port) == (config.api_port, config.db_port)
-    return state if same else None
+    return state if state.db_port == parts.settings.config.db_port else None
 
 
-def trouble(parts: Parts) -> str:
+def trouble(parts: Parts, tell: Callable[[str], None]) -> str:
     """Say why the API has to be started anew, for a person; empty where it need not.
 
     A process that lives and does not answer is waited for, 20 s at most.
     """
     if parts.gateway.find() is None:
         return "it had ended"
-    deadline = time.monotonic() + BUSY_WAIT
+    if parts.gateway.config.api_port != parts.settings.config.api_port:
+        return f"it is to have port {parts.settings.config.api_port}"
     if said := outdated(parts):
         return said
+    tell(f"waiting for the API, which does not answer ({BUSY_WAIT:g} s at most)")
+    deadline = time.monotonic() + BUSY_WAIT
     while not parts.gateway.healthy():
         if not wait_until(deadline):
             return f"it did not answer for {BUSY_WAIT:g} s"
@@ -73,16 +84,27 @@ def restart_api(
         tell: Called with a phrase before something that takes time.
 
     Raises:
-        StackError: It did not start; PostgreSQL goes on.
+        StackError: Its port is taken, or it did not start; PostgreSQL goes on.
     """
+    config = parts.settings.config
+    old = [each.pid for each in parts.gateway.find_all()]
+    require_free_port(
+        config.api_port, "SUPABASE_API_PORT", ours=old, state="the database runs, the API does not"
+    )
     parts.gateway.stop()
-    gateway = Gateway(run_dir=state.run_dir, config=parts.gateway.config, instance=state.instance)
+    gateway = Gateway(
+        run_dir=state.run_dir,
+        config=config,
+        instance=state.instance,
+        log_begins_at=parts.gateway.log_size,
+    )
     # What PostgreSQL was started from stays what it was.
     versions = {**toolchain.versions, "postgresql": state.versions.get("postgresql", "")}
     state = replace(
         state,
+        api_port=config.api_port,
         api_config=gateway.config_digest(),
-        api_files=files_digest(),
+        api_files=api_files(parts.settings),
         gateway_pid=None,
         versions=versions,
     )

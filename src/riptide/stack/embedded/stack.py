@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import time
 from contextlib import suppress
@@ -14,11 +13,11 @@ from riptide.errors import StackError
 from riptide.results import Service, StackStatus
 from riptide.runner import SubprocessRunner
 from riptide.stack.embedded import logs
-from riptide.stack.embedded.gateway import Gateway, files_digest
+from riptide.stack.embedded.gateway import Gateway
 from riptide.stack.embedded.parts import Parts
 from riptide.stack.embedded.places import locked
 from riptide.stack.embedded.prepare import Prepared, ensure, install, prepare
-from riptide.stack.embedded.renew import outdated, renewable, restart_api, trouble
+from riptide.stack.embedded.renew import api_files, outdated, renewable, restart_api, trouble
 from riptide.stack.embedded.state import State
 
 if TYPE_CHECKING:
@@ -59,11 +58,12 @@ class EmbeddedStack:
         install(self._parts(), self._runner, tell)
         with locked(self.run_dir, tell, state="nothing was started"):
             found, parts = self.status(), self._parts()
-            if found.running:
-                self._require_same_ports()
             if found.running and not outdated(parts):
+                self._require_same_ports()
                 self._know_moved()
                 return replace(found, seconds=time.monotonic() - began)
+            if found.services[Service.DATABASE.value]:
+                self._require_same_ports(database=True)
             state = renewable(parts) if found.services[Service.DATABASE.value] else None
             if state is not None:
                 renewed = self._renew(parts, state, tell)
@@ -137,7 +137,7 @@ class EmbeddedStack:
         if parts.running():
             return "it runs in this project"
         # A folder that this user may not look into counts: there is something in it.
-        if any(os.path.isdir(each.home) for each in parts.clusters):  # noqa: PTH112 - never raises
+        if any(not each.files.is_gone for each in parts.clusters):
             return "its data is in this project"
         return "it was started in this project" if parts.state is not None else None
 
@@ -182,7 +182,7 @@ class EmbeddedStack:
         )
 
     def preview(self, action: str) -> list[str]:
-        """Say which commands ``start``, ``stop`` or ``reset`` would run, without running any."""
+        """See `Stack.preview`."""
         data_dir = self._parts().cluster.data_dir
         stop = [f"end the gateway and PostgreSQL of {self.run_dir}"]
         copy = f"copy a prepared PostgreSQL data directory to {data_dir}"
@@ -193,6 +193,7 @@ class EmbeddedStack:
         return {
             "start": [f"{copy} (unless it is there)", *run],
             "stop": stop,
+            "stop and delete": [*stop, f"delete {data_dir} and its log"],
             "reset": [
                 f"{copy}.tmp",
                 *stop,
@@ -223,7 +224,9 @@ class EmbeddedStack:
             started_at=time.time(),
         )
         gateway = Gateway(run_dir=self.run_dir, config=config, instance=state.instance)
-        state = replace(state, api_config=gateway.config_digest(), api_files=files_digest())
+        state = replace(
+            state, api_config=gateway.config_digest(), api_files=api_files(self.settings)
+        )
         tell("starting PostgreSQL and the API")
         try:
             state.write()
@@ -245,7 +248,7 @@ class EmbeddedStack:
 
     def _renew(self, parts: Parts, state: State, tell: Callable[[str], None]) -> bool:
         """Start the API of a running stack anew if it has to be; PostgreSQL goes on."""
-        reason = trouble(parts)
+        reason = trouble(parts, tell)
         if reason:
             tell(f"restarting the API: {reason}")
             with told(self.run_dir, state="the database runs as before"):
@@ -273,10 +276,13 @@ class EmbeddedStack:
 
     # --- checks ----------------------------------------------------------------------------------
 
-    def _require_same_ports(self) -> None:
+    def _require_same_ports(self, *, database: bool = False) -> None:
+        """Refuse other ports than a running stack has; or another one than its database has."""
         state = State.read(self.run_dir)
         config = self.settings.config
-        if state is None or (state.api_port, state.db_port) == (config.api_port, config.db_port):
+        if state is None or (
+            state.db_port == config.db_port and (database or state.api_port == config.api_port)
+        ):
             return
         raise StackError(
             f"this project's stack runs on ports {state.api_port} and {state.db_port}, "
@@ -294,7 +300,8 @@ def _note(parts: Parts, pids: dict[str, int]) -> str:
         return "its state file is gone and its processes run: inv stack.stop ends them"
     notes = []
     if "gateway" in pids and (said := outdated(parts)):
-        notes.append(f"{said}: inv stack.start restarts the API")
+        what = "the API" if state.moved_from is None else "the stack"
+        notes.append(f"{said}: inv stack.start restarts {what}")
     if state.run_as is not None:
         notes.append(f"PostgreSQL runs as user {state.run_as}; its data is in {state.home}")
     if state.moved_from is not None:
