@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from riptide.results import StackStatus
 
+# A project of its own, whose tests are run by a pytest of its own.
+collect_ignore = ["notes_project"]
+
 
 @pytest.fixture
 def database(stack: StackStatus) -> Iterator[psycopg.Connection[Any]]:

@@ -97,7 +97,7 @@ def open_actors(endpoint: Endpoint, connection: Connection[Any]) -> Iterator[Act
     # One client for all: its connections are kept open, and a TLS context is costly to make.
     http = httpx.Client(timeout=_TIMEOUT, verify=endpoint.api_url.startswith("https:"))
     made: list[str] = []
-    service = _client(endpoint, endpoint.secret_key, http)
+    service = make_client(endpoint, endpoint.secret_key, http)
     try:
         users = [
             _make_user(endpoint, service, http, name, email, made)
@@ -109,7 +109,7 @@ def open_actors(endpoint: Endpoint, connection: Connection[Any]) -> Iterator[Act
             anon=Actor(
                 name="anon",
                 role="anon",
-                client=_client(endpoint, endpoint.publishable_key, http),
+                client=make_client(endpoint, endpoint.publishable_key, http),
                 claims={"role": "anon"},
             ),
             service_role=Actor(name="service_role", role="service_role", client=service),
@@ -120,7 +120,14 @@ def open_actors(endpoint: Endpoint, connection: Connection[Any]) -> Iterator[Act
             http.close()
 
 
-def _client(endpoint: Endpoint, key: str, http: httpx.Client) -> Client:
+def make_client(endpoint: Endpoint, key: str, http: httpx.Client) -> Client:
+    """Give a client that is signed in as nobody yet and keeps its session to itself.
+
+    Args:
+        endpoint: Whose.
+        key: The publishable or the secret one.
+        http: Shared by all clients; who made it closes it.
+    """
     from supabase import create_client
     from supabase.lib.client_options import SyncClientOptions
 
@@ -150,7 +157,7 @@ def _make_user(
 
     password = secrets.token_urlsafe(24)
     doing, key_name = "create a user", "secret"
-    client = _client(endpoint, endpoint.publishable_key, http)
+    client = make_client(endpoint, endpoint.publishable_key, http)
     try:
         with deferred():
             user = service.auth.admin.create_user(
@@ -174,7 +181,7 @@ def _make_user(
         role="authenticated",
         client=client,
         user_id=user.id,
-        claims=_claims(session.access_token),
+        claims=claims_of(session.access_token),
     )
 
 
@@ -206,7 +213,8 @@ def _explain(endpoint: Endpoint, error: Exception, doing: str, key_name: str) ->
     )
 
 
-def _claims(token: str) -> dict[str, Any]:
+def claims_of(token: str) -> dict[str, Any]:
+    """Read a token's claims; its signature is not looked at."""
     body = token.split(".")[1]
     claims = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
     return dict(claims)
