@@ -32,6 +32,8 @@ if TYPE_CHECKING:
         User,
     )
 
+    Stuck = Callable[..., tuple[subprocess.Popen[bytes], list[Path]]]
+
 EXAMPLE = Path(__file__).parent / "notes_project"
 
 HOLES = """
@@ -65,7 +67,8 @@ alter table public.refusing enable row level security;
 create policy refusing_insert on public.refusing for insert to authenticated with check (true);
 create function public.refuse() returns trigger language plpgsql as $$
 begin raise exception 'not now'; end; $$;
-create trigger refuse before insert on public.refusing for each row execute function public.refuse();
+create trigger refuse before insert on public.refusing for each row
+  execute function public.refuse();
 
 create table public.unsecured (id int primary key);
 create view public.every_note as select * from public.notes;
@@ -90,7 +93,8 @@ create schema private;
 create table private.log (line text);
 create function private.write() returns trigger language plpgsql security definer as $$
 begin insert into private.log values ('somebody tried'); return null; end; $$;
-create trigger log after update on public.topics for each statement execute function private.write();
+create trigger log after update on public.topics for each statement
+  execute function private.write();
 create policy topics_update on public.topics for update to authenticated using (false);
 """
 
@@ -125,7 +129,7 @@ def _environ() -> dict[str, str]:
 
 
 def left_of(folder: Path) -> list[str]:
-    """Give the folders of runs, other than those that live, and what a run wrote in its project."""
+    """Give what a stack or the CLI wrote into a project."""
     return [each.name for each in (folder / "supabase").iterdir() if each.name.startswith(".")]
 
 
@@ -199,43 +203,46 @@ STUCK = """
 import time
 from pathlib import Path
 
+import pytest
 
-def test_stuck(supabase_stack):
-    Path("started").write_text(str(supabase_stack.settings.root))
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_stuck(supabase_stack, number):
+    Path(f"started-{number}").write_text(str(supabase_stack.settings.root))
     time.sleep(120)
 """
 
 
 @pytest.fixture
-def stuck(example: Path) -> Iterator[Callable[..., tuple[subprocess.Popen[str], Path]]]:
-    """Give a function that starts a run which hangs in a test; and the project's copy in use."""
+def stuck(example: Path) -> Iterator[Stuck]:
+    """Give a function that starts a run whose tests hang, and the project's copies in use."""
     (example / "tests" / "test_stuck.py").write_text(STUCK)
-    started: list[subprocess.Popen[str]] = []
+    started: list[subprocess.Popen[bytes]] = []
 
-    def start(*options: str) -> tuple[subprocess.Popen[str], Path]:
+    def start(*options: str, stacks: int = 1) -> tuple[subprocess.Popen[bytes], list[Path]]:
         process = subprocess.Popen(
             [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-k", "stuck", *options],
             cwd=example,
             env=_environ(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
         started.append(process)
-        mark = example / "started"
         deadline = time.monotonic() + 120
-        while not (mark.exists() and mark.read_text()):
-            assert process.poll() is None, process.communicate()[0]
+        roots: list[str] = []
+        while len(roots) < stacks:
+            assert process.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.05)
-        return process, Path(mark.read_text())
+            roots = [text for each in example.glob("started-*") if (text := each.read_text())]
+        return process, [Path(each) for each in roots]
 
     yield start
     for process in started:
         if process.poll() is None:
-            process.kill()
-        process.communicate()
+            os.killpg(process.pid, signal.SIGINT)
+        process.wait()
 
 
 def at_work_for(root: Path) -> list[int]:
@@ -248,35 +255,43 @@ def at_work_for(root: Path) -> list[int]:
     ]
 
 
-@pytest.mark.parametrize("options", [(), ("-n", "2")], ids=["alone", "xdist"])
-def test_ctrl_c_leaves_nothing(
-    stuck: Callable[..., tuple[subprocess.Popen[str], Path]], options: tuple[str, ...]
-) -> None:
-    """After Ctrl-C there is neither a process nor a file of the stack."""
-    process, root = stuck(*options)
-    assert at_work_for(root)
+@pytest.mark.parametrize("stacks", [1, 2])
+def test_ctrl_c_leaves_nothing(stuck: Stuck, stacks: int) -> None:
+    """After Ctrl-C there is neither a process nor a file of any worker's stack."""
+    process, roots = stuck(*(("-n", "2") if stacks == 2 else ()), stacks=stacks)
+    assert all(map(at_work_for, roots))
     os.killpg(process.pid, signal.SIGINT)
-    process.communicate(timeout=60)
+    process.wait(timeout=60)
     deadline = time.monotonic() + 10
-    while root.parent.exists() and time.monotonic() < deadline:  # a worker may end last
-        time.sleep(0.05)
-    assert at_work_for(root) == []
-    assert not root.parent.exists()
+    while any(each.parent.exists() for each in roots) and time.monotonic() < deadline:
+        time.sleep(0.05)  # a worker may end after the run
+    assert [at_work_for(each) for each in roots] == [[]] * stacks
+    assert [each for each in roots if each.parent.exists()] == []
 
 
-def test_next_run_removes_what_a_killed_one_left(
-    example: Path, stuck: Callable[..., tuple[subprocess.Popen[str], Path]]
-) -> None:
+def test_next_run_removes_what_a_killed_one_left(example: Path, stuck: Stuck) -> None:
     """What a run left that was killed is ended and deleted by the next one."""
-    process, root = stuck()
+    process, (root,) = stuck()
     os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
+    process.wait()
     assert at_work_for(root)
     assert root.parent.name.startswith(PREFIX)
     os.utime(root.parent, (0, 0))  # as if it had been a while ago
     assert run(example, "-k", "anon").returncode == 0
     assert at_work_for(root) == []
     assert not root.parent.exists()
+
+
+def test_costs_nothing_where_it_is_not_used(example: Path) -> None:
+    """A run that asks for no fixture of the plugin imports the plugin, and nothing behind it."""
+    (example / "tests" / "test_notes.py").write_text(
+        "import sys\n\n\ndef test_what_is_imported():\n"
+        "    ours = {each for each in sys.modules if each.startswith('riptide')}\n"
+        "    assert ours == {'riptide', 'riptide.pytest_plugin'}\n"
+        "    assert not {'supabase', 'psycopg', 'httpx', 'psutil', 'rich'} & set(sys.modules)\n"
+    )
+    done = run(example)
+    assert "1 passed" in done.stdout, done.stdout
 
 
 # --- the fixtures themselves, on shapes where a reply and its effect differ ----------------------
@@ -492,7 +507,7 @@ def test_user_that_a_row_holds(
 def test_user_who_cannot_be_made(new_user: NewUser) -> None:
     """What the Auth API refuses is told with its words."""
     new_user(email="twice@example.com")
-    with pytest.raises(Exception, match="would not make the user twice@example.com"):
+    with pytest.raises(Exception, match=r"would not make the user twice@example\.com"):
         new_user(email="twice@example.com")
 
 

@@ -6,7 +6,7 @@ import httpx
 import pytest
 from supabase_auth.errors import AuthApiError, AuthRetryableError
 
-from riptide.rls.actors import Endpoint, _claims, _explain
+from riptide.rls.actors import Endpoint, _explain, claims_of
 
 ENDPOINT = Endpoint(
     name="local",
@@ -60,4 +60,4 @@ def test_a_refusal_is_explained(error: Exception, words: str, next_step: str) ->
 
 def test_claims_are_read_from_a_token() -> None:
     """The middle part of a token is its claims, with or without padding."""
-    assert _claims("x.eyJzdWIiOiAiYSIsICJyb2xlIjogImFub24ifQ.y") == {"sub": "a", "role": "anon"}
+    assert claims_of("x.eyJzdWIiOiAiYSIsICJyb2xlIjogImFub24ifQ.y") == {"sub": "a", "role": "anon"}
