@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     Stuck = Callable[..., tuple[subprocess.Popen[bytes], list[Path]]]
 
+ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = Path(__file__).parent / "notes_project"
 
 HOLES = """
@@ -81,6 +83,22 @@ revoke execute on function public.nothing() from public, anon, authenticated;
 create table public.kept_orders (user_id uuid references auth.users (id));
 alter table public.kept_orders enable row level security;
 create policy kept_insert on public.kept_orders for insert to authenticated with check (true);
+
+create table public.people (
+  id uuid primary key references auth.users (id) on delete cascade, name text not null
+);
+create function public.make_person() returns trigger language plpgsql security definer as $$
+begin insert into public.people values (new.id, 'new'); return null; end; $$;
+create trigger make_person after insert on auth.users for each row
+  execute function public.make_person();
+insert into auth.users (id, email)
+values ('00000000-0000-0000-0000-000000000001', 'seeded@example.com');
+update public.people set name = 'seeded';
+create function public.never() returns trigger language plpgsql as $$
+begin raise exception 'only by migrations'; end; $$;
+create trigger never before insert on public.people for each row
+  when (new.name = 'seeded') execute function public.never();
+create materialized view public.names as select name from public.topics;
 
 create table public.parts (id int, kind text, primary key (id, kind)) partition by list (kind);
 create table public.parts_a partition of public.parts for values in ('a');
@@ -133,10 +151,23 @@ def left_of(folder: Path) -> list[str]:
     return [each.name for each in (folder / "supabase").iterdir() if each.name.startswith(".")]
 
 
-@pytest.mark.parametrize("options", [("-p", "no:randomly"), ("-n", "2")], ids=["alone", "xdist"])
-def test_example_passes(example: Path, options: tuple[str, ...]) -> None:
-    """A project that has the plugin and nothing else tests its policies, warnings being errors."""
-    done = run(example, *options)
+def test_documented_example_passes(example: Path) -> None:
+    """What docs/testing.md shows is a project whose tests pass, warnings being errors."""
+    text = (ROOT / "docs" / "testing.md").read_text(encoding="utf-8")
+    for language, file in (
+        ("sql", "supabase/migrations/20260101000000_create_notes.sql"),
+        ("python", "tests/test_notes.py"),
+    ):
+        (block,) = re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+        (example / file).write_text(block, encoding="utf-8")
+    (example / "supabase" / "seed.sql").unlink()
+    done = run(example, "-p", "no:randomly")
+    assert "3 passed" in done.stdout, done.stdout + done.stderr
+
+
+def test_example_passes_in_two_workers(example: Path) -> None:
+    """A project that has the plugin and nothing else tests its policies, a stack a worker."""
+    done = run(example, "-n", "2")
     assert "5 passed" in done.stdout, done.stdout + done.stderr
     assert done.returncode == 0
     assert left_of(example) == []
@@ -482,7 +513,7 @@ def test_claims_and_metadata(new_user: NewUser) -> None:
 
 def test_users_vanish(supabase_stack: SupabaseStack) -> None:
     """No user, and no row of one, is there when a test begins."""
-    assert rows(supabase_stack, "select count(*) from auth.users") == [(0,)]
+    assert rows(supabase_stack, "select email from auth.users") == [("seeded@example.com",)]
     assert rows(supabase_stack, "select count(*) from public.notes") == [(0,)]
 
 
@@ -523,8 +554,10 @@ def test_reset_of_rows(
     """What was added is gone, what was changed or deleted is back, numbers begin anew."""
     everything = """
       select (select json_agg(t order by id) from public.topics as t)::text,
-        (select count(*) from public.plain), (select count(*) from auth.users),
-        (select last_value from public.topics_id_seq)
+        (select count(*) from public.plain), (select string_agg(email, ',') from auth.users),
+        (select last_value from public.topics_id_seq),
+        (select string_agg(name, ',') from public.people),
+        (select string_agg(name, ',' order by name) from public.names)
     """
     someone.client.table("notes").insert({"body": "mine"}).execute()
     with psycopg.connect(supabase_stack.db_url) as connection:
@@ -532,10 +565,13 @@ def test_reset_of_rows(
         connection.execute("delete from public.topics where id = 2")
         connection.execute("insert into public.topics (name) values ('new')")
         connection.execute("delete from public.plain")
+        connection.execute("delete from auth.users where email like 'seeded%'")
+        connection.execute("refresh materialized view public.names")
     pids = supabase_stack.status.pids
     reset_database()
+    topics = '[{"id":1,"name":"home"}, \n {"id":2,"name":"work"}]'
     assert rows(supabase_stack, everything) == [
-        ('[{"id":1,"name":"home"}, \n {"id":2,"name":"work"}]', 2, 0, 2)
+        (topics, 2, "seeded@example.com", 2, "seeded", "home,work")
     ]
     from riptide import open_stack
 

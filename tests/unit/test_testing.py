@@ -207,9 +207,7 @@ def test_in_ci(monkeypatch: pytest.MonkeyPatch, value: str | None, there: bool) 
 
 def test_errors_fail_plainly() -> None:
     """An error of RipTide's is a failure with its text."""
-    with (
-        pytest.raises(pytest.fail.Exception, match="next:  do") as caught,
-        pytest_plugin._plainly(),
-    ):
+    failure = pytest.raises(pytest.fail.Exception, match="next:  do")
+    with failure as caught, pytest_plugin._plainly():
         raise ConfigError("no", next_step="do")
     assert not caught.value.pytrace

@@ -224,11 +224,11 @@ class _Trial:
             "update": change.touches(self._asked),
             "delete": bool(change.removed),
         }[operation]:
-            seen = (
-                f"{answer}; in {self._name} {change}"
-                if not change
-                else (f"{answer}; in {self._name} it {change}")
-            )
+            seen = f"{answer}; in {self._name} {'it ' if change else ''}{change}"
+            if operation in ("update", "delete"):
+                control = self.request.control()
+                found = count(control.rows, "row")
+                seen += "" if control.code else f"; the service role finds {found} that it is about"
             self._fail("had no effect", seen, hole=True)
 
     # --- telling ---------------------------------------------------------------------------------

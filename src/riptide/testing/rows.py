@@ -53,6 +53,15 @@ where schemaname !~ '^pg_' and schemaname <> 'auth'
 order by 1
 """
 
+# Those made later may be of those made before.
+_MATERIALIZED = """
+select n.nspname::text, c.relname::text
+from pg_class as c
+join pg_namespace as n on n.oid = c.relnamespace
+where c.relkind = 'm' and c.relispopulated and pg_has_role(c.relowner, 'usage')
+order by c.oid
+"""
+
 
 class ResetDatabase(Protocol):
     """The fixture ``reset_database``."""
@@ -190,6 +199,9 @@ class Baseline:
         for name, (last, start) in self._sequences.items():
             value = start if last is None else last
             connection.execute("select setval(%s, %s, %s)", [name, value, last is not None])
+        for view in connection.execute(_MATERIALIZED.encode()).fetchall():
+            query = sql.SQL("refresh materialized view {}").format(sql.Identifier(*view))
+            connection.execute(query)
 
 
 def in_order(tables: list[_Table]) -> list[_Table]:

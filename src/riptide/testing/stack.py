@@ -57,6 +57,10 @@ class SupabaseStack:
     http: httpx.Client = field(repr=False)
     baseline: Baseline = field(repr=False)
 
+    def __repr__(self) -> str:
+        """Be short: pytest shows this with every test that fails."""
+        return f"<SupabaseStack {self.api_url} in {self.settings.root}>"
+
     @property
     def api_url(self) -> str:
         """The API: REST under ``/rest/v1``, Auth under ``/auth/v1``."""
