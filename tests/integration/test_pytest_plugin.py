@@ -17,6 +17,7 @@ import psutil
 import psycopg
 import pytest
 
+from riptide import open_stack
 from riptide.testing.stack import PREFIX
 
 if TYPE_CHECKING:
@@ -567,14 +568,12 @@ def test_reset_of_rows(
         connection.execute("delete from public.plain")
         connection.execute("delete from auth.users where email like 'seeded%'")
         connection.execute("refresh materialized view public.names")
-    pids = supabase_stack.status.pids
+    pids = open_stack(supabase_stack.settings).status().pids
     reset_database()
     topics = '[{"id":1,"name":"home"}, \n {"id":2,"name":"work"}]'
     assert rows(supabase_stack, everything) == [
         (topics, 2, "seeded@example.com", 2, "seeded", "home,work")
     ]
-    from riptide import open_stack
-
     assert open_stack(supabase_stack.settings).status().pids == pids  # without starting anew
 
 

@@ -252,6 +252,8 @@ def test_examples_fit_the_code(body: str) -> None:
             module = importlib.import_module(node.module or "")
             for each in node.names:
                 imported[each.name] = getattr(module, each.name)
+        elif isinstance(node, ast.Import):
+            imported |= {each.name: importlib.import_module(each.name) for each in node.names}
     assert imported
     for node in ast.walk(tree):
         if not isinstance(node, ast.Call):

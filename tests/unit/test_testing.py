@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import httpx
 import pytest
-from postgrest import SyncPostgrestClient
+from postgrest import AsyncPostgrestClient, SyncPostgrestClient
 
 from riptide import pytest_plugin
 from riptide.errors import ConfigError
@@ -84,7 +84,14 @@ def test_write_is_tried_without_a_representation(
     assert "return=representation" in request.send().words
 
 
-@pytest.mark.parametrize("what", ["notes", None, object()])
+@pytest.mark.parametrize(
+    "what",
+    [
+        "notes",
+        None,
+        AsyncPostgrestClient("http://x").table("notes").select("*"),
+    ],
+)
 def test_what_is_no_query(stack: SupabaseStack, what: object) -> None:
     """Anything but a query that is to be executed yet is refused."""
     with pytest.raises(TypeError, match=r"before \.execute\(\)"):

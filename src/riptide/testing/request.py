@@ -59,10 +59,12 @@ class Request:
         Raises:
             TypeError: It is none that is still to be executed.
         """
-        config = getattr(query, "request", None)
-        if config is None or not hasattr(config, "http_method") or not hasattr(query, "execute"):
+        from inspect import iscoroutinefunction
+
+        config, execute = getattr(query, "request", None), getattr(query, "execute", None)
+        if not hasattr(config, "http_method") or execute is None or iscoroutinefunction(execute):
             raise TypeError(
-                "this takes a query of supabase-py as it is before .execute(), such as "
+                "this takes a query of supabase-py's synchronous client as it is before .execute(): "
                 f'client.table("notes").select("*"), not {type(query).__name__}'
             )
         self._query, self._stack, self._config = query, stack, config

@@ -150,6 +150,7 @@ def stack_of(project: Path) -> Iterator[SupabaseStack]:
     from riptide.rls.interrupts import ignored
     from riptide.testing.rows import Baseline
 
+    project = project.resolve()  # links to what is in it have to hold elsewhere
     sweep()
     with told(Path(tempfile.gettempdir()), state="nothing was started", variable="TMPDIR"):
         base = Path(tempfile.mkdtemp(prefix=PREFIX))

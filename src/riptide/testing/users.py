@@ -105,7 +105,7 @@ class Users:
                 f"the Auth API would not {doing} the user {address}: {words}",
                 detail="  It takes an e-mail address and a password. config.toml: [auth.email]; a "
                 "trigger on auth.users can refuse too.",
-                state="the user is removed when the test ends" if self._made else None,
+                state="it is removed when the test ends" if doing == "sign in" else None,
                 next_step="mend that; SUPABASE_URL in the fixture supabase_stack's "
                 "status.to_env() is where it answers",
             ) from error
