@@ -61,11 +61,12 @@ class Request:
         """
         from inspect import iscoroutinefunction
 
-        config, execute = getattr(query, "request", None), getattr(query, "execute", None)
+        config: Any = getattr(query, "request", None)
+        execute = getattr(query, "execute", None)
         if not hasattr(config, "http_method") or execute is None or iscoroutinefunction(execute):
             raise TypeError(
-                "this takes a query of supabase-py's synchronous client as it is before .execute(): "
-                f'client.table("notes").select("*"), not {type(query).__name__}'
+                "this takes a query of supabase-py's synchronous client as it is before "
+                f'.execute(): client.table("notes").select("*"), not {type(query).__name__}'
             )
         self._query, self._stack, self._config = query, stack, config
         self.method = str(getattr(config.http_method, "value", config.http_method)).upper()
