@@ -18,7 +18,7 @@ import psycopg
 import pytest
 
 from riptide import open_stack
-from riptide.testing.stack import PREFIX
+from riptide.stack.embedded.temporary import PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

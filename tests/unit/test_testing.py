@@ -14,10 +14,11 @@ from postgrest import AsyncPostgrestClient, SyncPostgrestClient
 from riptide import pytest_plugin
 from riptide.errors import ConfigError
 from riptide.stack.embedded.gateway import legacy_key
+from riptide.stack.embedded.temporary import copy_project
 from riptide.testing.effect import Change, Row
 from riptide.testing.request import Answer, Request
 from riptide.testing.rows import _Table, in_order
-from riptide.testing.stack import copy_project, project_of
+from riptide.testing.stack import project_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

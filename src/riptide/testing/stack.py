@@ -1,44 +1,25 @@
-"""A stack for one test run: of the project's copy, on free ports, gone afterwards.
-
-The copy is what keeps the developer's own stack out of it: an embedded stack is known by its
-project's folder, so one of another folder can neither be taken for theirs nor end or empty it.
-"""
+"""A stack for one test run, with the project's migrations and seed."""
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
-import time
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from riptide._access import is_root, make_folder
-from riptide._oserror import told
-from riptide.errors import ConfigError, StackError
+from riptide.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     import httpx
     from supabase import Client
 
     from riptide.results import StackStatus
     from riptide.settings import Settings
-    from riptide.stack.embedded.stack import EmbeddedStack
     from riptide.testing.rows import Baseline
 
-PREFIX = "riptide-pytest-"
-
 _TIMEOUT = 30.0  # seconds that a request may take
-
-# Not of the developer's stack or linked project, and not what npm can bring back.
-_LEFT_OUT = (".temp", ".branches", "node_modules")
-
-# Seconds that a folder is given to get its lock, before it counts as an orphan's.
-_YOUNG = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,118 +125,14 @@ def stack_of(project: Path) -> Iterator[SupabaseStack]:
         RiptideError: As of `open_stack` and `apply_migrations`.
     """
     import httpx
-    from filelock import FileLock
 
     from riptide.migrations.push import apply_migrations
-    from riptide.rls.interrupts import ignored
+    from riptide.stack.embedded.temporary import temporary_stack
     from riptide.testing.rows import Baseline
 
-    project = project.resolve()  # links to what is in it have to hold elsewhere
-    sweep()
-    with told(Path(tempfile.gettempdir()), state="nothing was started", variable="TMPDIR"):
-        base = Path(tempfile.mkdtemp(prefix=PREFIX))
-        # As root, PostgreSQL runs as somebody else, who has to get to its data: through it, but
-        # not to look around.
-        base.chmod(0o711 if is_root() else 0o700)
-    # Held as long as this process lives: a folder whose lock is free is an orphan's.
-    with FileLock(base / "lock"):
-        stacks: list[EmbeddedStack] = []
-        try:
-            with told(base, state="nothing was started", variable="TMPDIR"):
-                root = copy_project(project, base / "project")
-            settings, status = _start(root, stacks)
-            apply_migrations(settings=settings, include_seed=settings.config.seed_enabled)
-            baseline = Baseline.of(settings)  # before any test can change something
-            # No certificates are loaded for what is this machine's own.
-            with httpx.Client(timeout=_TIMEOUT, verify=False) as http:  # noqa: S501
-                yield SupabaseStack(settings=settings, status=status, http=http, baseline=baseline)
-        finally:
-            with ignored():
-                for each in stacks:
-                    each.stop(delete_data=True)
-                shutil.rmtree(base, ignore_errors=True)
-    shutil.rmtree(base, ignore_errors=True)  # Windows keeps a lock's file while it is held
-
-
-def _start(root: Path, stacks: list[EmbeddedStack]) -> tuple[Settings, StackStatus]:
-    """Start the stack of ``root`` on ports that are free; remember it as soon as it is tried."""
-    from riptide.settings import Settings
-    from riptide.stack.embedded.stack import EmbeddedStack
-    from riptide.stack.ports import free_port, port_is_free
-
-    for last in (False, False, True):
-        api_port, db_port = free_port(), free_port()
-        settings = Settings.load(
-            root, backend="embedded", target="local", api_port=api_port, db_port=db_port
-        )
-        # The developer's data is not to be in the same folder, not even beside this one.
-        settings = replace(settings, data_dir=None)
-        make_folder(settings.run_dir)
-        stack = EmbeddedStack(settings, reason="for tests")
-        stacks[:] = [stack]
-        try:
-            return settings, stack.start()
-        except StackError:
-            # Another worker may have taken a port between the look at it and the start.
-            if last or (port_is_free(api_port) and port_is_free(db_port)):
-                raise
-    raise AssertionError("the last attempt returns or raises")
-
-
-def copy_project(project: Path, root: Path) -> Path:
-    """Copy ``supabase/`` to a new folder, and link to whatever else the project has.
-
-    The links are for what leads out of ``supabase/``: seeds and templates that ``config.toml``
-    names, ``.env``, the Supabase CLI in ``node_modules``.
-
-    Args:
-        project: The folder that has ``supabase/config.toml``.
-        root: The folder to make.
-
-    Raises:
-        OSError: Something cannot be read or written.
-    """
-    make_folder(root)
-    for each in project.iterdir():
-        if each.name == "supabase":
-            continue
-        try:
-            (root / each.name).symlink_to(each, target_is_directory=each.is_dir())
-        except OSError:  # Windows lets few users make links
-            if each.is_file():
-                shutil.copy2(each, root)
-    shutil.copytree(
-        project / "supabase",
-        root / "supabase",
-        ignore=shutil.ignore_patterns(*_LEFT_OUT),
-        ignore_dangling_symlinks=True,
-    )
-    if is_root():
-        (root / "supabase").chmod(0o755)  # whatever it was there: PostgreSQL's data is in it
-    return root
-
-
-def sweep() -> None:
-    """End and remove the stacks of test runs that were killed before they could."""
-    from filelock import FileLock, Timeout
-
-    from riptide.errors import RiptideError
-    from riptide.project_config import ProjectConfig
-    from riptide.settings import Settings
-    from riptide.stack.embedded.stack import EmbeddedStack
-
-    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
-        with suppress(Timeout, OSError, RiptideError):  # it is at work, or another user's
-            found = folder.stat()
-            if os.name == "posix" and found.st_uid != os.geteuid():
-                continue
-            if time.time() - found.st_mtime < _YOUNG:
-                continue
-            with FileLock(folder / "lock", timeout=0):
-                root = folder / "project"
-                if (root / "supabase").is_dir():
-                    # What is to be ended is written in its state, whatever config.toml says.
-                    settings = Settings.bare(root, ProjectConfig(project_id="orphan"))
-                    EmbeddedStack(settings).stop(delete_data=True)
-                shutil.rmtree(folder, ignore_errors=True)
-            shutil.rmtree(folder, ignore_errors=True)
+    with temporary_stack(project) as (settings, status):
+        apply_migrations(settings=settings, include_seed=settings.config.seed_enabled)
+        baseline = Baseline.of(settings)  # before any test can change something
+        # No certificates are loaded for what is this machine's own.
+        with httpx.Client(timeout=_TIMEOUT, verify=False) as http:  # noqa: S501
+            yield SupabaseStack(settings=settings, status=status, http=http, baseline=baseline)

@@ -79,7 +79,7 @@ class Users:
         import httpx
         from supabase_auth.errors import AuthError
 
-        from riptide.rls.interrupts import deferred
+        from riptide._interrupts import deferred
 
         address = email or f"user-{secrets.token_hex(6)}@example.com"
         password = secrets.token_urlsafe(24)
