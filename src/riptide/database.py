@@ -22,6 +22,21 @@ if TYPE_CHECKING:
 HISTORY = "supabase_migrations.schema_migrations"
 CONNECT_TIMEOUT = 5  # seconds
 
+# What a role or a database may be told for the sake of its applications, and what would cut a
+# session of ours short. Not `default_transaction_read_only`: that one is set on purpose (hosted
+# Supabase does so when the disk is full), and what it refuses is refused to the CLI, too.
+_NO_HURRY = (
+    "statement_timeout",
+    "lock_timeout",
+    "idle_in_transaction_session_timeout",
+    "idle_session_timeout",  # the session that holds the lock is idle while the CLI works
+)
+
+_READ_ONLY = (
+    "see who made it read only: show default_transaction_read_only (hosted Supabase does when the "
+    "disk is nearly full)"
+)
+
 
 @dataclass(frozen=True)
 class HistoryRow:
@@ -42,6 +57,8 @@ def connect(
 ) -> Iterator[psycopg.Connection]:
     """Open a session, and close it.
 
+    It takes as much time as it needs, whatever the role is told to; a URL's own ``options`` count.
+
     Args:
         target: Which database; its URL must be known.
         autocommit: Off for a transaction that the caller ends.
@@ -58,14 +75,7 @@ def connect(
         raise without_libpq(error) from None
 
     try:
-        connection = psycopg.connect(
-            target.url,
-            autocommit=autocommit,
-            connect_timeout=CONNECT_TIMEOUT,
-            application_name=name,
-            # A pooler in transaction mode (port 6543) cannot keep a prepared statement.
-            prepare_threshold=None,
-        )
+        connection = _open(target, autocommit=autocommit, name=name)
     except psycopg.Error as error:
         raise unreachable(target, str(error)) from None
     try:
@@ -74,6 +84,39 @@ def connect(
         raise refused(target, connection, error) from None
     finally:
         connection.close()
+
+
+def _open(target: Target, *, autocommit: bool, name: str) -> psycopg.Connection:
+    import psycopg
+    from psycopg.conninfo import conninfo_to_dict
+
+    def session(options: str | None = None) -> psycopg.Connection:
+        more: dict[str, Any] = {} if options is None else {"options": options}
+        return psycopg.connect(
+            target.url,
+            autocommit=autocommit,
+            connect_timeout=CONNECT_TIMEOUT,
+            application_name=name,
+            # A pooler in transaction mode (port 6543) cannot keep a prepared statement.
+            prepare_threshold=None,
+            **more,
+        )
+
+    if target.pools_transactions:  # what is set there is everybody's
+        return session()
+    # The last one wins: the URL's own, which somebody has written on purpose.
+    own = conninfo_to_dict(target.url).get("options") or ""
+    try:
+        return session(" ".join([*(f"-c {each}=0" for each in _NO_HURRY), str(own)]))
+    except psycopg.OperationalError as error:
+        if "startup parameter" not in str(error):  # PgBouncer takes none that it does not know
+            raise
+    connection = session()
+    for each in _NO_HURRY:
+        connection.execute(f"set {each} = 0".encode())
+    if not autocommit:
+        connection.commit()
+    return connection
 
 
 def without_libpq(error: ImportError) -> ToolNotFoundError:
@@ -106,7 +149,9 @@ def refused(target: Target, connection: psycopg.Connection, error: psycopg.Error
         f"the database refused what it was asked: {target.name}",
         sqlstate=error.sqlstate,
         detail=words,
-        next_step="is the role the one that owns the schema (postgres)?",
+        next_step=_READ_ONLY
+        if error.sqlstate == "25006"
+        else "is the role the one that owns the schema (postgres)?",
     )
 
 

@@ -496,3 +496,78 @@ def test_initialize_makes_a_project_that_works(tmp_path: Path) -> None:
     assert (tmp_path / "supabase" / "config.toml") in made.created
     assert Settings.load(tmp_path, environ={}).config.db_port == 54322
     assert initialize_supabase(tmp_path).created == ()
+
+
+# --- roles that are in a hurry -------------------------------------------------------------------
+
+
+@pytest.fixture
+def own_role(empty: Settings) -> Iterator[Settings]:
+    """Give the project; what a test sets on the role postgres is gone afterwards."""
+    yield empty
+    with psycopg.connect(empty.local_db_url, options="-c statement_timeout=0") as connection:
+        connection.execute("alter role postgres reset all")
+
+
+def test_role_that_is_told_to_hurry(own_role: Settings) -> None:
+    """A role's own timeouts cut no session of ours short, so that what was applied is told."""
+    write(
+        own_role,
+        "20250101000000",
+        "hurry",
+        "create table public.t1 (a int); alter role postgres set statement_timeout = '1ms';",
+        "drop table public.t1; select pg_sleep(0.1);",
+    )
+    assert len(apply_migrations(settings=own_role).applied) == 1
+    assert not list_migrations(settings=own_role).pending
+    assert rollback_migrations(settings=own_role).rolled_back == ("20250101000000_hurry",)
+
+
+def test_role_that_is_read_only_stays_so(own_role: Settings) -> None:
+    """A role that somebody made read only takes nothing back, and its history can be read."""
+    write(
+        own_role,
+        "20250101000000",
+        "ro",
+        "create table public.t1 (a int);"
+        "alter role postgres set default_transaction_read_only = on;",
+        "drop table public.t1;",
+    )
+    assert len(apply_migrations(settings=own_role).applied) == 1
+    with pytest.raises(MigrationError, match="read-only transaction") as caught:
+        rollback_migrations(settings=own_role)
+    assert caught.value.state == "nothing was changed"
+    with psycopg.connect(
+        own_role.local_db_url, options="-c default_transaction_read_only=off"
+    ) as connection:
+        connection.execute("alter role postgres reset default_transaction_read_only")
+
+
+def test_options_of_a_url_count(empty: Settings) -> None:
+    """What a URL's own options say is not taken away by what a session of ours is told."""
+    from riptide.database import connect
+
+    url = f"{empty.local_db_url}?options=-c%20statement_timeout%3D7s%20-c%20work_mem%3D5MB"
+    with connect(Target(kind="remote", url=url)) as connection:
+        shown = [
+            connection.execute(f"show {name}".encode()).fetchone()
+            for name in ("statement_timeout", "work_mem", "lock_timeout", "idle_session_timeout")
+        ]
+    assert shown == [("7s",), ("5MB",), ("0",), ("0",)]
+
+
+def test_history_that_cannot_be_read_after_a_push(
+    empty: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An error after the CLI's success says what the CLI has applied."""
+    from riptide.migrations import push
+
+    def gone(*_: object) -> list[str]:
+        raise DatabaseError("refused")
+
+    write(empty, "20250101000000", "one", "create table public.t1 (a int);")
+    monkeypatch.setattr(push, "applied_versions", gone)
+    with pytest.raises(DatabaseError) as caught:
+        apply_migrations(settings=empty)
+    assert "the CLI says that it applied 1 migration" in str(caught.value)
+    assert tables(empty) == {"t1"}

@@ -7,7 +7,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from riptide.errors import ConfigError, DatabaseError, DriftError, StackError
+from riptide.errors import ConfigError, DriftError, RiptideError, StackError
 from riptide.migrations.history import applied_versions, list_migrations
 from riptide.migrations.lock import LOCK_WAIT, push_lock
 from riptide.migrations.outcome import count, failed, interrupted
@@ -98,12 +98,12 @@ def apply_migrations(
                     answer = push(
                         cli, argv, clock, texts, session_settings(lock_timeout, windows=windows)
                     )
+                    if not answer.ok:
+                        raise failed(answer, clock, settings, before, texts, runner)
+                    if not dry_run:
+                        _confirm(before, _history_after(settings, before, runner))
                 except (KeyboardInterrupt, SystemExit):  # SIGTERM raises the second
                     raise interrupted(session, settings, before, texts, runner) from None
-                if not answer.ok:
-                    raise failed(answer, clock, settings, before, texts, runner)
-                if not dry_run:
-                    _confirm(before, _history_after(settings, before, runner))
                 result = replace(
                     result,
                     applied=tuple(each.path.name for each in before.pending if each.path),
@@ -164,7 +164,7 @@ def _history_after(settings: Settings, before: MigrationList, runner: Runner) ->
     """Read the history once more; where that fails, what the CLI did is done all the same."""
     try:
         return applied_versions(settings, runner)
-    except DatabaseError as error:
+    except RiptideError as error:
         error.state = (
             f"the CLI says that it applied {count(before.pending)}; "
             "the history could not be read afterwards"

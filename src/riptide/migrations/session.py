@@ -36,6 +36,8 @@ set local xmloption = 'content';
 def for_twin(connection: psycopg.Connection, lock_timeout: float) -> None:
     """Give the session the role's own settings, as the Supabase CLI does before each file.
 
+    All but how long it may take: a twin is not cut short where the migration was not.
+
     Args:
         connection: In a transaction, with whose end this ends.
         lock_timeout: Seconds to wait for a lock: a session that waits for one makes all that come
