@@ -314,8 +314,13 @@ def _path(env: Mapping[str, str], name: str) -> Path | None:
 
 
 def _target(given: str | None, env: Mapping[str, str], config: ProjectConfig) -> Target:
-    if given in (None, "", LOCAL):
+    if given in (None, LOCAL):
         return Target(url=local_db_url(config))
+    if not str(given).strip():  # never the local one instead: a variable was not set
+        raise ConfigError(
+            "the target is an empty text",
+            detail="  --target takes local, linked, remote or a postgresql:// URL.",
+        )
     if given == LINKED:
         return Target(kind=LINKED)
     url = env.get("SUPABASE_DB_URL", "") if given == REMOTE else str(given)

@@ -176,3 +176,9 @@ def test_repr_has_no_secret(root: Path) -> None:
     shown = repr(Settings.load(root, environ=environ))
     for secret in ("sb_secret", "sb_pub", "super-secret", "postgres:postgres"):
         assert secret not in shown
+
+
+def test_empty_target_is_not_the_local_one(root: Path) -> None:
+    """A target that is an empty text, as an unset variable gives it, is refused."""
+    with pytest.raises(ConfigError, match="the target is an empty text"):
+        Settings.load(root, environ={}, target="")

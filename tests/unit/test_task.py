@@ -136,3 +136,22 @@ def test_stderr_that_fails_changes_no_code(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(sys, "stderr", Broken())
     assert run(lambda: Path("/nowhere/at/all").stat()) == 1
     assert run(lambda: signal.raise_signal(signal.SIGINT)) == 130
+
+
+def test_flag_that_was_given_nothing_is_not_taken_for_unset(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """``--to ""``, as an unset variable gives it, is used wrongly and not what no flag means."""
+
+    @task()
+    def made(c: Context, only_to: str | None = None) -> None:
+        """Do something."""
+        done.append(only_to)
+
+    done: list[str | None] = []
+    with pytest.raises(Exit) as ended:
+        made(Context(), only_to="")
+    assert (ended.value.code, done) == (2, [])
+    assert "--only-to was given an empty text" in capsys.readouterr().err
+    made(Context())
+    assert done == [None]

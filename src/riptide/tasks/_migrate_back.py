@@ -48,12 +48,12 @@ def _steps(given: str) -> int:
 )
 def rollback(
     c: Context,
-    steps: str = "",
-    to: str = "",
+    steps: str | None = None,
+    to: str | None = None,
     dry_run: bool = False,
     allow_data_loss: bool = False,
     yes: bool = False,
-    target: str = "",
+    target: str | None = None,
     lock_wait: str = "60",
     lock_timeout: str = "5",
     json: bool = False,
@@ -63,12 +63,12 @@ def rollback(
     from riptide.migrations.rollback import rollback_migrations
     from riptide.render import rollback as show
 
-    if steps and to:
+    if steps is not None and to is not None:
         raise ConfigError(
             "--steps and --to cannot both be given: each says how far to go",
             state="nothing was changed",
         )
-    number = _steps(steps or "1")
+    number = _steps("1" if steps is None else steps)
     waits = seconds_of(lock_wait, "--lock-wait"), seconds_of(lock_timeout, "--lock-timeout")
     settings = settings_for(target=target)
     dry_run = dry_run or is_dry(c)
@@ -79,7 +79,7 @@ def rollback(
         result = rollback_migrations(
             settings=settings,
             steps=number,
-            to=to or None,
+            to=to,
             dry_run=dry_run,
             allow_data_loss=allow_data_loss,
             lock_wait=waits[0],
@@ -113,7 +113,7 @@ def restore(
     existing: str = "refuse",
     other_database: bool = False,
     yes: bool = False,
-    target: str = "",
+    target: str | None = None,
     lock_wait: str = "60",
     lock_timeout: str = "5",
     json: bool = False,

@@ -33,7 +33,11 @@ if TYPE_CHECKING:
     }
 )
 def check(
-    c: Context, target: str = "", skip: str = "", junit: str = "", json: bool = False
+    c: Context,
+    target: str | None = None,
+    skip: str = "",
+    junit: str | None = None,
+    json: bool = False,
 ) -> None:
     """Try every migration and rollback on scratch databases; 3 when one is wrong."""
     from riptide import render
@@ -101,10 +105,10 @@ def diff(c: Context, name: str, json: bool = False) -> None:
 )
 def repair(
     c: Context,
-    versions: str = "",
-    status: str = "",
+    versions: str | None = None,
+    status: str | None = None,
     yes: bool = False,
-    target: str = "",
+    target: str | None = None,
     json: bool = False,
 ) -> None:
     """Say why history and files do not match (3); record named versions anew."""
@@ -114,7 +118,7 @@ def repair(
     from riptide.render import repair as show
 
     settings = settings_for(target=target)
-    if not versions and not status:
+    if versions is None and status is None:
         found = diagnose_history(settings=settings)
         if json:
             render.as_json(found)
@@ -123,7 +127,9 @@ def repair(
         if not found.ok:
             raise Exit(code=3)
         return
-    wanted = check_request([each.strip() for each in versions.split(",") if each.strip()], status)
+    status = status or ""
+    named = [each.strip() for each in (versions or "").split(",")]
+    wanted = check_request([each for each in named if each], status)
     if is_dry(c):
         render.lines([command_line(preview_cli(settings).repair_argv(status, wanted))])
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import os
 import re
 import signal
@@ -57,11 +58,15 @@ def task(
     """
 
     def decorate(body: Callable[..., Any]) -> Task[Any]:
+        known = inspect.signature(body).parameters.values()
+        unset = [each.name for each in known if each.default is None]
+
         @functools.wraps(body)
         def guarded(*args: Any, **kwargs: Any) -> Any:
             _streams.prepare()
             with unwinding() if unwinds else nullcontext(Ended()) as ended:
                 try:
+                    _refuse_empty({name: kwargs.get(name) for name in unset})
                     result = body(*args, **kwargs)
                     _streams.flush()
                 except BaseException as error:  # noqa: BLE001 - all are told, none is kept
@@ -73,6 +78,21 @@ def task(
         return made
 
     return decorate
+
+
+def _refuse_empty(flags: dict[str, object]) -> None:
+    """Refuse a flag that was given an empty text: most likely a variable that is not set.
+
+    Raises:
+        ConfigError: There is one.
+    """
+    for name, given in flags.items():
+        if given == "":
+            raise ConfigError(
+                f"--{name.replace('_', '-')} was given an empty text",
+                state="nothing was changed",
+                next_step="leave it out, or say what is meant (is a variable not set?)",
+            )
 
 
 def _way_out(error: BaseException, signal_number: int | None) -> BaseException:
@@ -132,11 +152,11 @@ def is_dry(context: Context) -> bool:
     return bool(context.config.run.dry)
 
 
-def settings_for(*, backend: str = "", target: str = "") -> Settings:
+def settings_for(*, backend: str | None = None, target: str | None = None) -> Settings:
     """Resolve the current project's settings from a task's flags."""
     from riptide.settings import Settings
 
-    return Settings.load(backend=backend or None, target=target or None)
+    return Settings.load(backend=backend, target=target)
 
 
 def seconds_of(given: str, flag: str) -> float:

@@ -98,7 +98,7 @@ def status(
     c: Context,  # noqa: ARG001
     check: bool = False,
     diff: bool = False,
-    target: str = "",
+    target: str | None = None,
     json: bool = False,
 ) -> None:
     """Show each migration: applied, pending, out of order, edited since, or missing here."""
@@ -152,7 +152,7 @@ def push(
     lock_timeout: str = "5",
     no_lock: bool = False,
     yes: bool = False,
-    target: str = "",
+    target: str | None = None,
     json: bool = False,
 ) -> None:
     """Apply what is pending, with `supabase db push`: planned, locked, checked."""
@@ -207,7 +207,11 @@ def push(
     }
 )
 def reset(
-    c: Context, no_seed: bool = False, yes: bool = False, backend: str = "", json: bool = False
+    c: Context,
+    no_seed: bool = False,
+    yes: bool = False,
+    backend: str | None = None,
+    json: bool = False,
 ) -> None:
     """Empty the local database, replay every migration, run the seed. Asks first."""
     from riptide import render

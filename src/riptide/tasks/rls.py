@@ -20,7 +20,9 @@ if TYPE_CHECKING:
         "json": JSON_HELP,
     },
 )
-def verify(c: Context, target: str = "", allow_remote: bool = False, json: bool = False) -> None:
+def verify(
+    c: Context, target: str | None = None, allow_remote: bool = False, json: bool = False
+) -> None:
     """Prove each table's Row Level Security as two users, anon and the service role."""
     from riptide import render
     from riptide.rls import verify_rls

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @task(help={"backend": BACKEND_HELP, "json": JSON_HELP})
-def start(c: Context, backend: str = "", json: bool = False) -> None:
+def start(c: Context, backend: str | None = None, json: bool = False) -> None:
     """Start the local stack; where it runs, only what config.toml changed is taken over."""
     from riptide import render
     from riptide.stack import open_stack
@@ -53,7 +53,7 @@ def stop(
     c: Context,
     delete_data: bool = False,
     yes: bool = False,
-    backend: str = "",
+    backend: str | None = None,
     json: bool = False,
 ) -> None:
     """Stop the local stack and keep its data."""
@@ -82,7 +82,7 @@ def stop(
         "json": JSON_HELP + " (without the keys)",
     },
 )
-def status(c: Context, env: bool = False, backend: str = "", json: bool = False) -> None:  # noqa: ARG001
+def status(c: Context, env: bool = False, backend: str | None = None, json: bool = False) -> None:  # noqa: ARG001
     """Show whether the local stack runs, and where."""
     from riptide import render
     from riptide.stack import open_stack
@@ -105,7 +105,7 @@ def status(c: Context, env: bool = False, backend: str = "", json: bool = False)
 
 
 @task(help={"yes": YES_HELP, "backend": BACKEND_HELP, "json": JSON_HELP})
-def reset(c: Context, yes: bool = False, backend: str = "", json: bool = False) -> None:
+def reset(c: Context, yes: bool = False, backend: str | None = None, json: bool = False) -> None:
     """Give the stack back empty: no user, no table, no history. Asks first."""
     from riptide import render
     from riptide.stack import open_stack
@@ -125,7 +125,7 @@ def reset(c: Context, yes: bool = False, backend: str = "", json: bool = False) 
 
 
 @task(help={"follow": "go on until Ctrl-C", "backend": BACKEND_HELP})
-def logs(c: Context, follow: bool = False, backend: str = "") -> None:  # noqa: ARG001
+def logs(c: Context, follow: bool = False, backend: str | None = None) -> None:  # noqa: ARG001
     """Print the logs of the database and the API."""
     from riptide import render
     from riptide.stack import open_stack

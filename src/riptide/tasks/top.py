@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @task(help={"backend": BACKEND_HELP, "json": JSON_HELP})
-def up(c: Context, backend: str = "", json: bool = False) -> None:
+def up(c: Context, backend: str | None = None, json: bool = False) -> None:
     """Start the stack, push the migrations, prove Row Level Security."""
     from riptide import render
     from riptide.stack import open_stack
@@ -38,7 +38,7 @@ def up(c: Context, backend: str = "", json: bool = False) -> None:
 
 
 @task(help={"backend": BACKEND_HELP})
-def down(c: Context, backend: str = "") -> None:
+def down(c: Context, backend: str | None = None) -> None:
     """Stop the local stack and keep its data (inv stack.stop)."""
     from riptide.tasks import stack
 
@@ -49,7 +49,7 @@ def down(c: Context, backend: str = "") -> None:
     unwinds=False,
     help={"sessions": "nox sessions, comma-separated; by default lint, types and all tests"},
 )
-def test(c: Context, sessions: str = "") -> None:
+def test(c: Context, sessions: str | None = None) -> None:
     """Run the tests as CI does, with nox."""
     from riptide import render
     from riptide.runner import foreground
