@@ -467,6 +467,34 @@ def test_held_lock_is_waited_for(db: Database) -> None:
     assert db.applied()
 
 
+def test_twin_cannot_let_the_lock_go(db: Database) -> None:
+    """A twin that ends the session's advisory locks leaves the one that keeps others out."""
+    from riptide.migrations import lock
+
+    seen = "create table public.seen as select count(*) from pg_locks where locktype = 'advisory';"
+    for number in (1, 2):
+        db.given(number, "select 1;", f"select pg_advisory_unlock_all(); {seen * (number == 1)}")
+    with push_lock(db.settings.target, wait=5):
+        pass
+    tried: list[str] = []
+
+    def watch(phrase: str) -> None:
+        """Try to get the lock each time that the rollback goes on to something."""
+        if phrase.startswith(("rehearsing", "waiting")):
+            return
+        with pytest.raises(LockTimeoutError), push_lock(db.settings.target, wait=0.05):
+            pass
+        tried.append(phrase)
+
+    back(db, steps=2, progress=watch)
+    assert tried == ["taking back 20250102000000_m", "taking back 20250101000000_m"]
+    assert db.sql("select count >= 1 from public.seen") == [(True,)]
+    with push_lock(db.settings.target, wait=5) as free:
+        assert free is not None
+        held = free.execute(lock._HOLDER, [lock._KEY]).fetchall()
+    assert len(held) == 1
+
+
 def test_blocked_table_is_not_waited_for(db: Database) -> None:
     """A table that another session holds ends it after --lock-timeout, with nothing changed."""
     db.given(1, ONE, "drop table public.one;")

@@ -39,6 +39,15 @@ where l.locktype = 'advisory' and l.granted and l.objsubid = 1
   and (l.classid::bigint << 32) | l.objid::bigint = %s
 """
 
+# Where this session holds it, and only there: in a pooled one it would be left to a stranger.
+_KEEP = """
+select pg_advisory_xact_lock(%(key)s), pg_advisory_lock(%(key)s) from pg_locks
+where locktype = 'advisory' and granted and objsubid = 1 and pid = pg_backend_pid()
+  and database = (select oid from pg_database where datname = current_database())
+  and (classid::bigint << 32) | objid::bigint = %(key)s
+limit 1
+"""
+
 _CLI_SESSIONS = """
 select pid, application_name, backend_start at time zone 'utc' from pg_stat_activity
 where application_name = %s and datname = current_database()
@@ -85,6 +94,16 @@ def push_lock(
                 f"select pg_terminate_backend({others.split()[1].rstrip(',')})",
             )
         yield connection
+
+
+def keep_lock(connection: psycopg.Connection) -> None:
+    """See to it that SQL of somebody else's, run in the open transaction, cannot let the lock go.
+
+    ``pg_advisory_unlock_all()`` ends a session's locks and leaves a transaction's alone. So call it
+    before that SQL and again after it, while the transaction still has the lock: nobody else can
+    have had it in between. Nothing is done where the session does not hold it.
+    """
+    connection.execute(_KEEP, {"key": _KEY})
 
 
 def session_name(purpose: str) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from riptide.errors import DatabaseError, MigrationError, RiptideError
 from riptide.migrations.files import read_sql
+from riptide.migrations.lock import keep_lock
 from riptide.migrations.session import for_twin
 from riptide.migrations.sql import line_of, split
 from riptide.results import Migration, MigrationState
@@ -164,9 +165,11 @@ def run_twin(connection: psycopg.Connection, twin: Twin, lock_timeout: float) ->
         psycopg.Error: The database refused it.
     """
     for_twin(connection, lock_timeout)
+    keep_lock(connection)
     if twin.text.strip():
         connection.execute(twin.text.encode())
     for_twin(connection, lock_timeout)
+    keep_lock(connection)
     # What would else fail at the commit, when less can be told.
     connection.execute("set constraints all immediate")
 
