@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from _database import Database
 
 ONE = "create table public.one (id int primary key, name text);"
+CAST = "alter table public.one alter name type {};"
 
 
 def cycle(db: Database, up: str, down: str, rows: str, *, before: str = "") -> Path:
@@ -195,6 +196,115 @@ def test_deleted_rows_come_back_alone(db: Database) -> None:
     (done,) = restore(db, folder).tables
     assert (done.kind, done.restored, done.present) == ("rows", 1, 1)
     assert db.sql("select * from public.one order by 1") == [(1, "x"), (2, "made"), (3, "y")]
+
+
+@pytest.mark.parametrize(
+    ("down", "restored"),
+    [
+        ("update public.one set name = 'gone' where id < 3;", 2),
+        ("update public.one set name = null;", 2),
+        (f"{CAST.format('varchar(1) using left(name, 1)')} {CAST.format('text')}", 2),
+        ("alter table public.one alter n type int;", 1),
+        ("delete from public.one where id = 1; update public.one set name = 'x', n = 0;", 3),
+        (
+            "update public.one set name = 'x'; alter table public.one drop n, add n numeric(9, 2);",
+            5,
+        ),
+        ("update public.one set id = -id where id = 1;", 1),
+    ],
+)
+def test_overwritten_values_come_back(db: Database, down: str, restored: int) -> None:
+    """Values that a twin overwrites, or a type cuts short, return; what it left is no conflict."""
+    up = f"{ONE} alter table public.one add n numeric(9, 2);"
+    db.given(1, up, "")
+    again = "alter table public.one alter n type numeric(9, 2); delete from public.one where id < 0"
+    db.given(2, again, down)
+    db.sql("insert into public.one values (1, 'one', 1.5), (2, 'two', 2), (3, null, null)")
+    before = contents(db)
+    folder = rollback_migrations(settings=db.settings, allow_data_loss=True).saved_to
+    assert folder is not None
+    db.apply((2, again))
+    assert restore(db, folder).restored == restored
+    assert contents(db) == before
+    assert restore(db, folder).restored == 0
+
+
+def test_overwritten_values_that_somebody_has_changed_since(db: Database) -> None:
+    """A value that is neither what was saved nor what the twin left stops it all."""
+    folder = cycle(
+        db,
+        "select 1",
+        "update public.one set name = 'left';",
+        "insert into public.one values (1, 'then'), (2, 'then');",
+        before=ONE,
+    )
+    db.sql("update public.one set name = 'now' where id = 1")
+    error = refused(db, folder, DataLossError)
+    assert "1 of 2 saved rows of public.one have other values now" in str(error)
+    assert restore(db, folder, existing="keep").restored == 1
+    assert db.sql("select name from public.one order by id") == [("now",), ("then",)]
+
+
+def test_overwritten_values_without_a_key(db: Database) -> None:
+    """Without a key values return to the rows that have the same other values."""
+    folder = cycle(
+        db,
+        "select 1",
+        "update public.k set b = null where a > 1;",
+        "insert into public.k values (1, 'x'), (2, 'y'), (2, 'z'), (3, null);",
+        before="create table public.k (a int, b text);",
+    )
+    assert restore(db, folder).restored == 2
+    assert contents(db)["k"] == [("(1,x)",), ("(2,y)",), ("(2,z)",), ("(3,)",)]
+    assert restore(db, folder).restored == 0
+
+
+def test_references_that_were_set_to_null_come_back(db: Database) -> None:
+    """Rows that a foreign key's `on delete set null` has changed refer to the same rows again."""
+    up = f"{ONE} create table public.two (id int primary key, "
+    up += "one int references public.one on delete set null, alone int default 7);"
+    db.given(1, up, "")
+    db.given(2, "select 1", "delete from public.one;")
+    db.sql("insert into public.one values (1), (2); insert into public.two values (1, 1), (2, 2)")
+    before = contents(db)
+    result = rollback_migrations(settings=db.settings, allow_data_loss=True)
+    assert [(each.table, each.kind, each.rows) for each in result.migrations[0].lost] == [
+        ("public.one", "rows", 2),
+        ("public.two", "values", 2),
+    ]
+    assert result.saved_to is not None
+    assert restore(db, result.saved_to).restored == 4
+    assert contents(db) == before
+
+
+def test_overwritten_by_one_twin_and_dropped_by_the_next(db: Database) -> None:
+    """Of a table that two twins overwrite and a third one drops, the oldest values return."""
+    db.given(1, ONE, "drop table public.one;")
+    db.given(2, "select 1", "update public.one set name = 'second';")
+    db.given(3, "select 1", "update public.one set name = 'third' where id = 1;")
+    db.sql("insert into public.one values (1, 'a'), (2, 'b'), (3, null)")
+    before = contents(db)
+    folder = rollback_migrations(settings=db.settings, to="0", allow_data_loss=True).saved_to
+    assert folder is not None
+    db.apply((1, ONE), (2, "select 1"), (3, "select 1"))
+    restore(db, folder)
+    assert contents(db) == before
+    assert restore(db, folder).restored == 0
+
+
+def test_overwritten_by_two_twins(db: Database) -> None:
+    """Of values that two twins overwrite, one after the other, the older ones return."""
+    db.given(1, ONE, "")
+    db.given(2, "select 1", "update public.one set name = 'second';")
+    db.given(3, "select 1", "update public.one set name = 'third' where id = 1;")
+    db.sql("insert into public.one values (1, 'a'), (2, 'b')")
+    before = contents(db)
+    folder = rollback_migrations(settings=db.settings, steps=2, allow_data_loss=True).saved_to
+    assert folder is not None
+    db.apply((2, "select 1"), (3, "select 1"))
+    restore(db, folder)
+    assert contents(db) == before
+    assert restore(db, folder).restored == 0
 
 
 @pytest.mark.parametrize(

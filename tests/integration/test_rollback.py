@@ -70,7 +70,7 @@ def test_what_goes_is_told(db: Database) -> None:
         "create function public.f() returns int language sql return 1;"
         "comment on table public.one is null; update public.one set name = 'b';",
     )
-    db.sql("insert into public.one (id, name) values (1, 'a'), (2, 'a')")
+    db.sql("insert into public.one (id, name) values (1, null), (2, 'b')")
     result = back(db)
     (told,) = result.migrations
     assert (told.tables, told.columns) == (("public.two",), ("public.one.extra",))
@@ -94,15 +94,39 @@ def test_what_goes_is_told(db: Database) -> None:
         ("truncate public.one;", "rows", 3),
         ("truncate public.one; insert into public.one values (9);", "rows", 3),
         ("do $$ begin delete from public.one where id = 1; end $$;", "rows", 1),
+        ("update public.one set name = null;", "values", 2),
+        ("update public.one set name = 'b' where id = 1; drop table public.other;", "values", 1),
+        (
+            "update public.one set name = 'b'; alter table public.one rename name to title;",
+            "values",
+            2,
+        ),
+        ("alter table public.one alter name type varchar(1) using left(name, 0);", "values", 1),
+        (
+            "delete from public.one; insert into public.one values (1, 'b'), (2, ''), (3, null);",
+            "values",
+            1,
+        ),
+        ("update public.one set id = id + 100;", "rows", 3),
+        (
+            "alter table public.one drop constraint one_pkey; update public.one set name = 'b';",
+            "values",
+            2,
+        ),
+        (
+            "update public.one set name = 'b'; alter table public.one drop column name;",
+            "columns",
+            2,
+        ),
     ],
 )
 def test_rows_are_counted_and_not_lost(db: Database, down: str, kind: str, rows: int) -> None:
     """Whatever way rows would go, they are counted, nothing is changed, and the exit code is 3."""
-    up = f"{ONE} create schema if not exists other;"
+    up = f"{ONE} create schema if not exists other; create table public.other (id int);"
     db.given(1, up, down)
     db.sql("insert into public.one values (1, 'a'), (2, ''), (3, null)")
     error = refused(db, DataLossError)
-    noun = "value" if kind == "columns" else "row"
+    noun = "value" if kind in ("columns", "values") else "row"
     assert f"{rows} {noun}{'' if rows == 1 else 's'} would be lost" in str(error)
     assert "public.one: " in error.detail
     assert "inv migrate.rollback --allow-data-loss" in error.next_step
@@ -118,6 +142,13 @@ def test_rows_are_counted_and_not_lost(db: Database, down: str, kind: str, rows:
     [
         "alter table public.one rename to uno; alter table public.uno rename to one;",
         "alter table public.one alter column name type varchar;",
+        "alter table public.one alter column name type varchar(1);",
+        "alter table public.one drop twice; alter table public.one alter id type text;",
+        "alter table public.one drop twice; alter table public.one alter id type numeric(9, 3);",
+        "update public.one set name = name;",
+        "update public.one set name = 'x' where name is null;",
+        "delete from public.one; insert into public.one values (1, 'a'), (2, '');",
+        "alter table public.one add column n int default (random() * 9)::int;",
         "alter table public.one rename column name to title;",
         "alter table public.one set schema other; alter table other.one set schema public;",
         "alter table public.one drop column twice;",
@@ -136,6 +167,62 @@ def test_what_loses_no_row_is_done(db: Database, down: str) -> None:
     assert back(db).lost == 0
     assert db.sql("select count(*) > 1 from public.one") == [(True,)]
     assert db.applied() == []
+
+
+@pytest.mark.parametrize(
+    ("down", "lost", "note"),
+    [
+        ("update public.k set b = null where a = 1;", [("values", 2, ("b",))], "by their other"),
+        ("update public.k set b = case b when 'x' then 'y' else 'x' end where a = 1;", [], ""),
+        ("update public.k set a = 9, b = null where a = 2;", [("rows", 2, ())], "nothing tells"),
+        ("update public.k set b = b || '!'; delete from public.k where a = 2;",
+         [("rows", 4, ())], "nothing tells"),
+        ("alter table public.k alter b type varchar(1) using left(b, 0);",
+         [("values", 3, ("b",))], "by their other"),
+        ("alter table public.k alter a type bigint;", [], ""),
+    ],
+)  # fmt: skip
+def test_values_without_a_key(
+    db: Database, down: str, lost: list[tuple[str, int, tuple[str, ...]]], note: str
+) -> None:
+    """Without a primary key values are compared as sets, and it is told."""
+    db.given(1, "create table public.k (a int, b text);", down)
+    db.sql("insert into public.k values (1, 'x'), (1, 'y'), (2, 'z'), (2, null)")
+    (told,) = back(db, dry_run=True).migrations
+    assert [(each.kind, each.rows, each.columns) for each in told.lost] == lost
+    assert note in " ".join(told.notes)
+    assert bool(told.notes) == bool(note)
+
+
+def test_value_that_comes_in_the_meantime_is_not_lost(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A value that somebody writes between rehearsal and rollback stops it."""
+    from riptide.migrations import rollback, rollback_rehearsal
+
+    db.given(1, ONE, "update public.one set name = 'x';")
+    db.sql("insert into public.one values (1, null)")
+    rehearse = rollback_rehearsal.rehearse
+
+    def late(*arguments: Any) -> Any:
+        found = rehearse(*arguments)
+        db.sql("update public.one set name = 'new'")
+        return found
+
+    monkeypatch.setattr(rollback, "rehearse", late)
+    with pytest.raises(DataLossError, match="would take 1 value with it"):
+        back(db)
+    assert db.sql("select name from public.one") == [("new",)]
+
+
+def test_type_that_goes_with_its_column(db: Database) -> None:
+    """A twin that turns a column into another type and drops the old one is not in its own way."""
+    up = "create type public.mood as enum ('good', 'bad');"
+    up += "create table public.one (id int primary key, m public.mood);"
+    db.given(1, up, "alter table public.one alter m type text; drop type public.mood;")
+    db.sql("insert into public.one values (1, 'good')")
+    assert back(db).lost == 0
+    assert db.sql("select m from public.one") == [("good",)]
 
 
 def test_cascaded_deletes_are_counted(db: Database) -> None:

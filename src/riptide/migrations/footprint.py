@@ -17,9 +17,11 @@ from riptide.migrations.snapshot import MANAGED_SCHEMAS
 from riptide.results import RowLoss
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     import psycopg
+
+    from riptide.migrations.aside import Change
 
 # Large objects are rows, too: of a catalog that is otherwise PostgreSQL's own affair.
 _RELATIONS = """
@@ -92,6 +94,7 @@ class Footprint:
         deleted: Numbers of tables that stay in which rows were deleted.
         rewritten: Numbers of tables that stay and have another file: truncated or rewritten.
         updated: Rows changed, by the table's number.
+        altered: Numbers of tables that stay and whose rows may have other values.
         managed: The platform's own tables whose rows were touched.
         sequences: Sequences that are gone.
     """
@@ -101,6 +104,7 @@ class Footprint:
     deleted: frozenset[int] = frozenset()
     rewritten: frozenset[int] = frozenset()
     updated: dict[int, int] = field(default_factory=dict)
+    altered: frozenset[int] = frozenset()
     managed: tuple[str, ...] = ()
     sequences: dict[int, Relation] = field(default_factory=dict)
 
@@ -112,7 +116,7 @@ class Footprint:
     @property
     def touched(self) -> frozenset[int]:
         """Numbers of all tables that may lose something."""
-        return self.shrunk | self.dropped.keys() | self.columns.keys()
+        return self.shrunk | self.altered | self.dropped.keys() | self.columns.keys()
 
     def covers(self, other: Footprint) -> bool:
         """Whether nothing of ``other`` was unforeseen."""
@@ -122,6 +126,7 @@ class Footprint:
                 set(each) <= set(self.columns.get(key, ())) for key, each in other.columns.items()
             )
             and other.shrunk <= self.shrunk
+            and other.altered <= self.altered
             and other.sequences.keys() <= self.sequences.keys()
         )
 
@@ -136,6 +141,7 @@ class Footprint:
             columns=columns,
             deleted=self.deleted | other.deleted,
             rewritten=self.rewritten | other.rewritten,
+            altered=self.altered | other.altered,
             sequences={**self.sequences, **other.sequences},
         )
 
@@ -167,7 +173,7 @@ def between(before: Inventory, after: Inventory) -> Footprint:
     """Give what happened between two inventories of one transaction."""
     gone = {key: each for key, each in before.items() if key not in after and not each.managed}
     columns: dict[int, tuple[Column, ...]] = {}
-    deleted, rewritten, managed = set(), set(), []
+    deleted, rewritten, altered, managed = set(), set(), set(), []
     updated: dict[int, int] = {}
     for key, old in before.items():
         new = after.get(key)
@@ -189,12 +195,15 @@ def between(before: Inventory, after: Inventory) -> Footprint:
             rewritten.add(key)
         if new.updated > old.updated:
             updated[key] = new.updated - old.updated
+        if _altered(old, new):
+            altered.add(key)
     return Footprint(
         dropped={key: each for key, each in gone.items() if each.kind == "r"},
         columns=columns,
         deleted=frozenset(deleted),
         rewritten=frozenset(rewritten),
         updated=updated,
+        altered=frozenset(altered),
         managed=tuple(managed),
         sequences={key: each for key, each in gone.items() if each.kind == "S"},
     )
@@ -203,6 +212,15 @@ def between(before: Inventory, after: Inventory) -> Footprint:
 def _moved(old: Relation, new: Relation) -> bool:
     """Whether a row was written between two looks."""
     return (old.inserted, old.updated, old.deleted) != (new.inserted, new.updated, new.deleted)
+
+
+def _altered(old: Relation, new: Relation) -> bool:
+    """Whether rows that stay may have other values: updated, written anew, or cast.
+
+    A cast gives another file, and cannot be seen by its type: it may have been cast back.
+    """
+    anew = new.deleted > old.deleted and new.inserted > old.inserted
+    return new.updated > old.updated or anew or new.filenode != old.filenode
 
 
 def count_rows(
@@ -266,6 +284,7 @@ def losses(
     rows: dict[int, int],
     values: dict[int, int],
     gone: dict[int, int],
+    overwritten: Mapping[int, Change] | None = None,
 ) -> tuple[RowLoss, ...]:
     """Give what is lost, sorted by table; tables that lose nothing are left out."""
     found = [
@@ -285,5 +304,14 @@ def losses(
     found += [
         RowLoss(table=before[key].full_name, kind="rows", rows=number)
         for key, number in gone.items()
+    ]
+    found += [
+        RowLoss(
+            table=before[key].full_name,
+            kind="values",
+            rows=change.values,
+            columns=tuple(each.name for each in change.columns),
+        )
+        for key, change in (overwritten or {}).items()
     ]
     return tuple(sorted((each for each in found if each.rows), key=lambda each: each.table))

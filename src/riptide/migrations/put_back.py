@@ -92,7 +92,7 @@ class PutBack:
         for each in ordered:
             self.at = each.saved.shown
             self._fill(each)
-        self._join_columns(ordered)
+        self._join_columns(stages)
         results = [self._put(each) for each in ordered]
         self.at = ""
         self._execute("set constraints all immediate")
@@ -144,7 +144,7 @@ class PutBack:
 
     def _prepare(self, stages: list[Stage]) -> list[Stage]:
         """Lock the tables, put triggers off, give the order in which foreign keys hold."""
-        oids = list({each.oid for each in stages})
+        oids = list(dict.fromkeys(each.oid for each in stages))
         tables = sorted({f"{each.only}{each.saved.full_name}" for each in stages})
         self._execute(f"lock table {', '.join(tables)} in share row exclusive mode")
         for table, trigger, state in self.connection.execute(_TRIGGERS, [oids]).fetchall():
@@ -182,6 +182,9 @@ class PutBack:
             f"create temp table {stage.name} on commit drop as "
             f"select {columns} from only {saved.full_name} with no data"
         )
+        for name in saved.left:
+            self._execute(f"alter table {stage.table} add column {quoted(name)} text")
+        columns = listed([*saved.names, *saved.left])
         cursor = self.connection.cursor()
         command = f"copy {stage.table} ({columns}) from stdin (format csv, header match)"
         with saved.path.open("rb") as stream, cursor.copy(command.encode()) as copy:
@@ -196,13 +199,21 @@ class PutBack:
         self._execute(f"analyze {stage.table}")
 
     def _join_columns(self, stages: list[Stage]) -> None:
-        """Give rows of a table the values of columns that a later migration had put into it.
+        """Give rows of a table the values that they had before a later migration was taken back.
 
-        Such a column may be ``not null``: rows without it could not be put back.
+        Of a column that it had put into the table, which may be ``not null``: rows without it could
+        not be put back. And of one whose values its twin had overwritten, older than those here.
+
+        Args:
+            stages: Oldest migration first.
         """
-        for each in (stage for stage in stages if not stage.is_columns):
-            for other in (stage for stage in stages if stage.is_columns and stage.oid == each.oid):
-                if set(other.saved.kept) <= set(each.saved.names):
+        for number, each in enumerate(stages, 1):
+            for other in stages[number:]:
+                if (
+                    other.is_columns
+                    and other.oid == each.oid
+                    and set(other.saved.kept) <= set(each.saved.names)
+                ):
                     each.extend(self._execute, other)
 
     def _put(self, stage: Stage) -> RestoredTable:

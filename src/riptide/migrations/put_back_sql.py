@@ -64,11 +64,14 @@ class Stage:
         return [each for each in self.saved.names if each not in self.generated]
 
     def extend(self, execute: Execute, other: Stage) -> None:
-        """Add another file's columns, by the key or by all values that tell its rows apart."""
-        columns = [each for each in other.saved.lost if each not in self.saved.names]
-        columns = [each for each in columns if each not in self.more]
+        """Take over another file's values, by the key or by all that tells its rows apart."""
+        if self.is_columns:
+            columns = [each for each in other.saved.lost if each in self.saved.lost]
+        else:
+            columns = list(other.saved.lost)
         types = dict(other.saved.columns)
-        for each in columns:
+        added = [each for each in columns if each not in (*self.saved.names, *self.more)]
+        for each in added:
             execute(f"alter table {self.table} add column {quoted(each)} {types[each]}")
         if columns:
             values = ", ".join(f"{quoted(each)} = s.{quoted(each)}" for each in columns)
@@ -77,7 +80,7 @@ class Stage:
                 f"update {self.table} as t set {values} from ({pairs}) as s "
                 "where t.ctid = s.riptide_at"
             )
-            self.more += columns
+            self.more += added
 
     def pairs_with(self, target: str) -> str:
         """Give the query that finds each saved row's place in a table: ``riptide_at``."""
@@ -120,6 +123,7 @@ class Stage:
         conflict = f"not ({same})"
         if self.is_columns:
             parts = []
+            left = dict(zip(self.saved.lost, self.saved.left, strict=False))
             for each in names:
                 column = quoted(each)
                 part = f"t.{column} is not null and t.{column}::text is distinct from "
@@ -127,6 +131,8 @@ class Stage:
                 if each in self.defaults:
                     part += f" and t.{column}::text is distinct from "
                     part += f"({self.defaults[each]})::{self._type(each)}::text"
+                if each in left:  # nobody has touched it since
+                    part += f" and t.{column}::text is distinct from s.{quoted(left[each])}"
                 parts.append(f"({part})")
             conflict = " or ".join(parts) or "false"
         return (

@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from riptide.migrations import footprint as fp
+from riptide.migrations.aside import compare as see
+from riptide.migrations.aside import drop_asides, keep_aside, with_missing
 from riptide.migrations.session import for_us
 from riptide.migrations.snapshot import Difference, Snapshot, compare, take
 from riptide.migrations.twin import Twin, place, run_twin
@@ -16,7 +18,13 @@ if TYPE_CHECKING:
 
     import psycopg
 
+    from riptide.migrations.aside import Change
     from riptide.migrations.footprint import Footprint, Inventory
+
+_NO_KEY = {
+    True: "its rows are told apart by their other values",
+    False: "nothing tells which of its rows were changed",
+}
 
 _DEFERRED = """
 select format('%I.%I', n.nspname, k.conname)
@@ -69,11 +77,8 @@ def rehearse(
             raise RefusedByDatabase(left[0], error, -1) from None
         for number, twin in enumerate(left, 1):
             try:
-                rehearsed, schema = _try(connection, twin, schema, lock_timeout)
-                if number < len(left):  # the next one finds what this one leaves
-                    run_twin(connection, twin, lock_timeout)
-                    for_us(connection, lock_timeout)
-                    _defer_again(connection)
+                last = number == len(left)
+                rehearsed, schema = _try(connection, twin, schema, lock_timeout, last=last)
             except psycopg.Error as error:
                 offset = place(connection, twin, error, lock_timeout)
                 raise RefusedByDatabase(twin, error, offset) from None
@@ -89,9 +94,18 @@ def _defer_again(connection: psycopg.Connection) -> None:
 
 
 def _try(
-    connection: psycopg.Connection, twin: Twin, schema: Snapshot, lock_timeout: float
+    connection: psycopg.Connection,
+    twin: Twin,
+    schema: Snapshot,
+    lock_timeout: float,
+    *,
+    last: bool,
 ) -> tuple[Rehearsed, Snapshot]:
-    """Run a twin, undo it, and only then count what there was."""
+    """Run a twin, undo it, and only then count what there was.
+
+    It is run again, and not undone, where another one is to find what this one leaves; or where it
+    has changed values, which can only be compared if they were kept aside before.
+    """
     before = fp.take_inventory(connection)
     with connection.transaction(force_rollback=True):
         run_twin(connection, twin, lock_timeout)
@@ -105,8 +119,23 @@ def _try(
     values = fp.count_values(connection, before, footprint)
     gone = fp.rows_gone(before, after, footprint, rows, rows_after)
     report = _report(twin, before, footprint, compare(schema, schema_after))
-    lost = fp.losses(before, footprint, rows, values, gone)
-    report = replace(report, lost=lost)
+    changes: dict[int, Change] = {}
+    asides = keep_aside(connection, before, footprint.altered)
+    if asides or not last:
+        run_twin(connection, twin, lock_timeout)
+        for_us(connection, lock_timeout)
+        now = fp.take_inventory(connection) if asides else {}
+        for oid in asides.keys() & now.keys():
+            changes[oid] = see(connection, asides[oid], now[oid], gone.get(oid, 0))
+        drop_asides(connection, asides.values())
+        _defer_again(connection)
+    lost = fp.losses(before, footprint, rows, values, with_missing(gone, changes), changes)
+    unkeyed = [oid for oid, each in changes.items() if not each.keyed and each.lost]
+    notes = [
+        f"{before[oid].full_name} has no primary key: {_NO_KEY[bool(changes[oid].columns)]}"
+        for oid in sorted(unkeyed)
+    ]
+    report = replace(report, lost=lost, notes=(*report.notes, *notes))
     return Rehearsed(twin, footprint, report), schema_after
 
 

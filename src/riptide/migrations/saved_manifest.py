@@ -27,6 +27,7 @@ class SavedTable:
     name: str
     columns: tuple[tuple[str, str], ...]  # name, type
     lost: tuple[str, ...]
+    left: tuple[str, ...]  # columns of the file with what took the place of each of ``lost``
     key: tuple[str, ...]
     rows: int
     path: Path
@@ -124,6 +125,7 @@ def _table(folder: Path, each: dict[str, Any]) -> SavedTable:
         name=str(each["name"]),
         columns=tuple((str(one["name"]), str(one["type"])) for one in each["columns"]),
         lost=tuple(map(str, each["lost"])),
+        left=tuple(map(str, each.get("left", ()))),
         key=tuple(map(str, each["key"])),
         rows=int(each["rows"]),
         path=folder / name,

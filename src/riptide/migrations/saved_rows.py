@@ -105,6 +105,7 @@ class SavedRows:
         query: str,
         *,
         lost: Iterable[Column] = (),
+        left: Iterable[str] = (),
     ) -> int:
         """Save what a query gives, and where it belongs.
 
@@ -116,7 +117,9 @@ class SavedRows:
             columns: The columns that the query gives, in order.
             key: The primary key's columns.
             query: A query in the session's present search path.
-            lost: For ``columns``: those of them that go.
+            lost: For ``columns``: those of them whose values go.
+            left: Names of further columns of the query: as text, what is there in place of each of
+                ``lost`` afterwards. None where the columns themselves go.
 
         Returns:
             How many rows.
@@ -140,6 +143,7 @@ class SavedRows:
                 "name": relation.name,
                 "columns": [{"name": each.name, "type": each.type} for each in columns],
                 "lost": [each.name for each in lost],
+                "left": list(left),
                 "key": key,
                 "rows": rows,
                 "file": name,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from riptide.database import HISTORY
 from riptide.errors import DataLossError, MigrationError
 from riptide.migrations import footprint as fp
+from riptide.migrations.aside import compare, keep_aside, save_changed, save_gone, with_missing
 from riptide.migrations.rollback_rehearsal import RefusedByDatabase, Rehearsed
 from riptide.migrations.saved_rows import SavedRows, listed, primary_key
 from riptide.migrations.session import for_us
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     import psycopg
 
-    from riptide.migrations.footprint import Footprint, Inventory, Relation
+    from riptide.migrations.footprint import Footprint, Inventory
     from riptide.results import RowLoss
 
 _ATTEMPTS = 4
@@ -92,11 +93,14 @@ def _once(
         tables = ", ".join(f"only {name}" for _, name in names)
         connection.execute(f"lock table {tables} in access exclusive mode".encode())
     before = fp.take_inventory(connection)
-    rows = fp.count_rows(connection, before, footprint.dropped.keys() | footprint.shrunk)
+    whole = footprint.dropped.keys() | footprint.shrunk | footprint.altered
+    rows = fp.count_rows(connection, before, whole)
     values = fp.count_values(connection, before, footprint)
     _refuse(twin, fp.losses(before, footprint, rows, values, {}), allow=allow)
     _save_whole(connection, twin, before, footprint, rows, values, saved)
-    copied = _copy_aside(connection, before, footprint, rows) if allow else {}
+    # Rows that are deleted can be counted without a copy; values that change cannot.
+    watched = footprint.altered | (footprint.shrunk if allow else frozenset())
+    asides = keep_aside(connection, before, (each for each in watched if rows.get(each)))
     run_twin(connection, twin, lock_timeout)
     for_us(connection, lock_timeout)
     after = fp.take_inventory(connection)
@@ -107,9 +111,17 @@ def _once(
         raise _UnforeseenError(happened)
     rows_after = fp.count_rows(connection, after, happened.rewritten)
     gone = fp.rows_gone(before, after, happened, rows, rows_after)
-    _refuse(twin, fp.losses(before, fp.Footprint(), {}, {}, gone), allow=allow)
-    for key in gone.keys() & copied.keys():
-        _save_gone(connection, twin, before[key], after[key], copied[key], saved)
+    changes = {
+        oid: compare(connection, asides[oid], after[oid], gone.get(oid, 0))
+        for oid in happened.altered & asides.keys()
+    }
+    gone = with_missing(gone, changes)
+    _refuse(twin, fp.losses(before, fp.Footprint(), {}, {}, gone, changes), allow=allow)
+    for oid in sorted(gone.keys() & asides.keys()):
+        save_gone(connection, twin.version, asides[oid], after[oid], saved)
+    for oid, change in changes.items():
+        if change.values:
+            save_changed(connection, twin.version, asides[oid], after[oid], change, saved)
     done = connection.execute(f"delete from {HISTORY} where version = %s".encode(), [twin.version])
     if done.rowcount != 1:
         raise MigrationError(
@@ -142,7 +154,7 @@ def told(lost: Iterable[RowLoss]) -> str:
     """Give ``3 rows and 2 values``."""
     counts: Counter[str] = Counter()
     for each in lost:
-        counts["value" if each.kind == "columns" else "row"] += each.rows
+        counts["value" if each.kind in ("columns", "values") else "row"] += each.rows
     parts = [f"{n:,} {noun}{'' if n == 1 else 's'}" for noun, n in counts.items()]
     return " and ".join(parts)
 
@@ -154,6 +166,7 @@ def lines(lost: Iterable[RowLoss]) -> list[str]:
         what = {
             "table": "in a table that goes",
             "columns": f"in {', '.join(each.columns)}",
+            "values": f"in {', '.join(each.columns)}, overwritten",
             "rows": "deleted",
         }[each.kind]
         found.append(f"  {each.table}: {told([each])} {what}")
@@ -192,55 +205,3 @@ def _save_whole(
     for oid, sequence in footprint.sequences.items():
         if oid in before and saved.folder is not None:
             saved.save_sequence(connection, twin.version, sequence.full_name)
-
-
-def _copy_aside(
-    connection: psycopg.Connection, before: Inventory, footprint: Footprint, rows: dict[int, int]
-) -> dict[int, str]:
-    """Keep the rows of tables that will lose some, to see afterwards which."""
-    kept = {}
-    for oid in sorted(footprint.shrunk):
-        if rows.get(oid):
-            kept[oid] = f"pg_temp.{_aside(oid)}"
-            query = f"select {listed(before[oid].stored)} from only {before[oid].full_name}"
-            connection.execute(
-                f"create temp table {_aside(oid)} on commit drop as {query}".encode()
-            )
-    return kept
-
-
-def _aside(oid: int) -> str:
-    return f"riptide_before_{oid}"
-
-
-def _save_gone(
-    connection: psycopg.Connection,
-    twin: Twin,
-    old: Relation,
-    new: Relation,
-    copied: str,
-    saved: SavedRows,
-) -> None:
-    """Save the rows that a table had and has no more, told apart by its key, else by all values."""
-    key = primary_key(connection, new.oid)
-    names = {each.name for each in old.stored}
-    columns = listed(old.stored, "b.")
-    if key and set(key) <= names:
-        same = " and ".join(f"n.{name} = b.{name}" for name in map(fp.quoted, key))
-        query = (
-            f"select {columns} from {copied} as b "
-            f"where not exists (select from only {new.full_name} as n where {same})"
-        )
-    elif {each.name for each in new.stored} == names:
-        whole = f"row({columns})::text"
-        query = (
-            f"select {columns} from (select b.*, {whole} as riptide_row, "
-            f"row_number() over (partition by {whole}) as riptide_number from {copied} as b) as b "
-            f"left join (select {whole} as riptide_row, count(*) as riptide_count "
-            f"from only {new.full_name} as b group by 1) as n using (riptide_row) "
-            "where riptide_number > coalesce(riptide_count, 0)"
-        )
-        key = []
-    else:
-        query, key = f"select {columns} from {copied} as b", []
-    saved.save(connection, twin.version, "rows", old, old.stored, key, query)

@@ -54,13 +54,19 @@ def _effects(report: TakenBack) -> list[str]:
         loss = lost[table, kind]
         if kind == "rows":
             found.append(f"deletes {_number(loss.rows)} of {table}")
+        elif kind == "values":
+            names = ", ".join(f"{table}.{each}" for each in loss.columns)
+            found.append(f"overwrites {_number(loss.rows, 'value')} of {names}")
         elif kind == "table":
             found.append(f"replaces table {table}, whose {_number(loss.rows)} would go")
         else:
             names = ", ".join(f"{table}.{each}" for each in loss.columns)
             found.append(f"replaces {names}: {_number(loss.rows, 'value')} would go")
+    losing = {each.table for each in report.lost}
     found += [
-        f"changes {_number(each.rows)} of {each.table} (not saved)" for each in report.updated
+        f"changes {_number(each.rows)} of {each.table}, and no value is lost"
+        for each in report.updated
+        if each.table not in losing
     ]
     for words, objects in (
         ("drops", report.others),

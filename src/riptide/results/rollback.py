@@ -17,10 +17,11 @@ class RowLoss(Result):
 
     Attributes:
         table: Its name with its schema, quoted where SQL needs it.
-        kind: ``table`` (it goes, with all its rows), ``columns`` (the table stays) or ``rows``
-            (deleted or truncated in a table that stays).
-        rows: How many; of ``columns``, rows with a value in one of them.
-        columns: The columns that go, for ``columns``.
+        kind: ``table`` (it goes, with all its rows), ``columns`` (the table stays), ``values``
+            (overwritten in rows that stay) or ``rows`` (deleted or truncated in a table that
+            stays, or not to be found any more under their key).
+        rows: How many; of ``columns`` and ``values``, rows with a value in one of them.
+        columns: The columns, for ``columns`` and ``values``.
     """
 
     table: str
@@ -41,7 +42,7 @@ class TakenBack(Result):
         made: What it brings back: ``function public.f()``.
         changed: What stays and is not the same afterwards.
         lost: Rows and values that go, those with none left out.
-        updated: Rows changed, by table. The old values are not saved.
+        updated: Rows changed, by table; values that are lost with it are in ``lost``, too.
         foreign: What it drops although the migration does not even name it.
         managed: Tables of the platform's own schemas (``auth``, …) whose rows it touches.
         notes: For a person: the file has been edited since, and the like.
@@ -94,7 +95,7 @@ class RestoredTable(Result):
 
     Attributes:
         table: Its name with its schema.
-        kind: As in `RowLoss`.
+        kind: As in `RowLoss`; ``columns`` for values that were overwritten, too.
         saved: Rows in the file.
         restored: Rows put back, or given their columns' values back, by this call.
         present: Rows that were there already and are the same.
