@@ -150,6 +150,18 @@ def test_identity_generated_and_sequences(db: Database) -> None:
     assert db.sql("insert into public.one default values returning id") == [(4,)]
 
 
+def test_sequence_alone_comes_back(db: Database) -> None:
+    """A sequence goes on from where it was though no row was saved with it, once only."""
+    up = "create sequence public.free;"
+    folder = cycle(db, up, "drop sequence public.free;", "select nextval('public.free')")
+    db.sql("drop sequence public.free")
+    assert "sequence public.free is not there" in str(refused(db, folder, MigrationError))
+    db.sql(up)
+    assert restore(db, folder).sequences == ("public.free",)
+    assert db.sql("select nextval('public.free')") == [(2,)]
+    assert restore(db, folder).sequences == ()
+
+
 @pytest.mark.parametrize("key", ["primary key", ""])
 def test_dropped_columns_come_back(db: Database, key: str) -> None:
     """Values of dropped columns return to their rows, with a key or without; defaults give way."""

@@ -169,6 +169,20 @@ def test_what_loses_no_row_is_done(db: Database, down: str) -> None:
     assert db.applied() == []
 
 
+def test_sequence_of_no_column_is_not_lost(db: Database) -> None:
+    """A used sequence that no column owns is refused to go, with its number; an unused one goes."""
+    db.given(1, "create sequence public.used; create sequence public.new;", "drop sequence new;")
+    db.twin(1).write_text("drop sequence public.new;")
+    db.sql("select nextval('public.used')")
+    assert back(db).lost == 0
+    db.given(2, "create sequence public.new;", "drop sequence public.new, public.used;")
+    db.sql("select nextval('public.used')")
+    error = refused(db, DataLossError)
+    assert "1 sequence would be lost\n  public.used: 1 sequence whose last number is 2" in str(
+        error
+    )
+
+
 @pytest.mark.parametrize(
     ("down", "lost", "note"),
     [

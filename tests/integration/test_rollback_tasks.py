@@ -43,7 +43,7 @@ def test_the_whole_way(db: Database) -> None:
     told = json.loads(output[output.index("{\n") :])
     assert (told["dry_run"], told["saved_to"]) == (True, None)
     assert told["migrations"][0]["lost"] == [
-        {"table": "public.one", "kind": "table", "rows": 2, "columns": []}
+        {"table": "public.one", "kind": "table", "rows": 2, "columns": [], "last_value": None}
     ]
     assert db.tables() == {"one"}
 

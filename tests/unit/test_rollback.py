@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from riptide.errors import ConfigError
-from riptide.migrations.footprint import Column, Relation, between, losses, quoted, rows_gone
+from riptide.migrations.footprint import Column, Relation, between, quoted
+from riptide.migrations.losses import losses, rows_gone
 from riptide.migrations.rollback_plan import choose
 from riptide.migrations.twin import _names
 from riptide.results import Migration, MigrationState

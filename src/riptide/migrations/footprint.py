@@ -14,14 +14,9 @@ from typing import TYPE_CHECKING
 
 from riptide.errors import DatabaseError
 from riptide.migrations.snapshot import MANAGED_SCHEMAS
-from riptide.results import RowLoss
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
     import psycopg
-
-    from riptide.migrations.aside import Change
 
 # Large objects are rows, too: of a catalog that is otherwise PostgreSQL's own affair.
 _RELATIONS = """
@@ -29,7 +24,10 @@ select c.oid::bigint, format('%%I.%%I', n.nspname, c.relname), n.nspname, c.reln
   c.relkind::text,
   c.relfilenode::bigint, n.nspname = any(%(managed)s) or n.nspname ~ '^pg_',
   pg_stat_get_xact_tuples_inserted(c.oid), pg_stat_get_xact_tuples_updated(c.oid),
-  pg_stat_get_xact_tuples_deleted(c.oid)
+  pg_stat_get_xact_tuples_deleted(c.oid),
+  c.relkind = 'S' and not exists (select from pg_depend as d
+    where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype in ('a', 'i')
+      and d.refclassid = 'pg_class'::regclass and d.refobjsubid > 0)
 from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
 where c.relkind in ('r', 'p', 'S') and c.relpersistence <> 't'
   and (n.nspname !~ '^pg_' or c.relname in ('pg_largeobject', 'pg_largeobject_metadata'))
@@ -72,6 +70,7 @@ class Relation:
     inserted: int
     updated: int
     deleted: int
+    alone: bool = False  # a sequence of no column
     columns: tuple[Column, ...] = ()
 
     @property
@@ -223,95 +222,6 @@ def _altered(old: Relation, new: Relation) -> bool:
     return new.updated > old.updated or anew or new.filenode != old.filenode
 
 
-def count_rows(
-    connection: psycopg.Connection, inventory: Inventory, which: Iterable[int]
-) -> dict[int, int]:
-    """Count the rows of tables, those of their own only where others inherit from them."""
-    counted: dict[int, int] = {}
-    for key in which:
-        relation = inventory.get(key)
-        if relation is not None and relation.kind == "r":
-            query = f"select count(*) from only {relation.full_name}"
-            row = connection.execute(query.encode()).fetchone()
-            counted[key] = row[0] if row else 0
-    return counted
-
-
-def count_values(
-    connection: psycopg.Connection, inventory: Inventory, footprint: Footprint
-) -> dict[int, int]:
-    """Count the rows that have a value in one of the columns that go, by table."""
-    counted: dict[int, int] = {}
-    for key, columns in footprint.columns.items():
-        relation = inventory.get(key)
-        if relation is not None:
-            # Not `row is not null`: that is about every field of a composite value.
-            some = " or ".join(f"num_nonnulls({quoted(each.name)}) > 0" for each in columns)
-            query = f"select count(*) from only {relation.full_name} where {some}"
-            row = connection.execute(query.encode()).fetchone()
-            counted[key] = row[0] if row else 0
-    return counted
-
-
 def quoted(name: str) -> str:
     """Quote an identifier."""
     return '"' + name.replace('"', '""') + '"'
-
-
-def rows_gone(
-    before: Inventory,
-    after: Inventory,
-    footprint: Footprint,
-    rows_before: dict[int, int],
-    rows_after: dict[int, int],
-) -> dict[int, int]:
-    """Give how many rows were deleted or truncated, by table that stays."""
-    gone: dict[int, int] = {}
-    for key in footprint.shrunk:
-        old, new = before[key], after[key]
-        number = new.deleted - old.deleted
-        if key in footprint.rewritten and key in rows_before:
-            made = new.inserted - old.inserted
-            number = max(number, rows_before[key] + made - rows_after[key])
-        if number > 0:
-            gone[key] = number
-    return gone
-
-
-def losses(
-    before: Inventory,
-    footprint: Footprint,
-    rows: dict[int, int],
-    values: dict[int, int],
-    gone: dict[int, int],
-    overwritten: Mapping[int, Change] | None = None,
-) -> tuple[RowLoss, ...]:
-    """Give what is lost, sorted by table; tables that lose nothing are left out."""
-    found = [
-        RowLoss(table=each.full_name, kind="table", rows=rows.get(key, 0))
-        for key, each in footprint.dropped.items()
-    ]
-    found += [
-        RowLoss(
-            table=before[key].full_name,
-            kind="columns",
-            rows=values.get(key, 0),
-            columns=tuple(each.name for each in columns),
-        )
-        for key, columns in footprint.columns.items()
-        if key in before
-    ]
-    found += [
-        RowLoss(table=before[key].full_name, kind="rows", rows=number)
-        for key, number in gone.items()
-    ]
-    found += [
-        RowLoss(
-            table=before[key].full_name,
-            kind="values",
-            rows=change.values,
-            columns=tuple(each.name for each in change.columns),
-        )
-        for key, change in (overwritten or {}).items()
-    ]
-    return tuple(sorted((each for each in found if each.rows), key=lambda each: each.table))

@@ -64,6 +64,7 @@ class PutBack:
 
     Attributes:
         at: The table that is at work, for an error.
+        moved: Sequences that were set to where they had been.
     """
 
     connection: psycopg.Connection
@@ -73,6 +74,7 @@ class PutBack:
     say: Callable[[str], None]
     again: str
     at: str = ""
+    moved: list[str] = field(default_factory=list)
     _after: list[str] = field(default_factory=list)
 
     def run(self) -> tuple[RestoredTable, ...]:
@@ -101,7 +103,8 @@ class PutBack:
         for each in ordered:
             self._confirm(each)
         for sequence in self.manifest.sequences:
-            self._sequence(sequence)
+            if self._sequence(sequence):
+                self.moved.append(sequence.name)
         return tuple(results)
 
     def _execute(self, statement: str) -> psycopg.Cursor:
@@ -146,7 +149,8 @@ class PutBack:
         """Lock the tables, put triggers off, give the order in which foreign keys hold."""
         oids = list(dict.fromkeys(each.oid for each in stages))
         tables = sorted({f"{each.only}{each.saved.full_name}" for each in stages})
-        self._execute(f"lock table {', '.join(tables)} in share row exclusive mode")
+        if tables:
+            self._execute(f"lock table {', '.join(tables)} in share row exclusive mode")
         for table, trigger, state in self.connection.execute(_TRIGGERS, [oids]).fetchall():
             name = quoted(trigger)
             self._execute(f"alter table {table} disable trigger {name}")
@@ -260,8 +264,8 @@ class PutBack:
                 next_step="look at the table's rules, then the same command again",
             )
 
-    def _sequence(self, saved: SavedSequence) -> None:
-        """Let a sequence go on from where it was at least; without one there is nothing to do."""
+    def _sequence(self, saved: SavedSequence) -> bool:
+        """Let a sequence go on from where it was at least; say whether it was behind."""
         owned = None
         if saved.owner:
             schema, table, column = saved.owner
@@ -271,8 +275,14 @@ class PutBack:
             ).fetchone()
             owned = row[0] if row else None
         found = self.connection.execute(_SEQUENCE, [owned, saved.name]).fetchone()
+        if found is None and saved.alone:
+            raise MigrationError(
+                f"sequence {saved.name} is not there, and its value was saved",
+                state="nothing was changed",
+                next_step=f"inv migrate.push (is {saved.version} applied?), then {self.again}",
+            )
         if found is None:
-            return
+            return False
         name, step = found
         last, called = self._execute(f"select last_value, is_called from {name}").fetchone() or (
             0,
@@ -280,8 +290,10 @@ class PutBack:
         )
         now = last + (step if called else 0)
         then = saved.last_value + (step if saved.is_called else 0)
-        if (then - now) * step > 0:
-            self.connection.execute(
-                "select setval(%s::text::regclass, %s, %s)",
-                [name, saved.last_value, saved.is_called],
-            )
+        if (then - now) * step <= 0:
+            return False
+        self.connection.execute(
+            "select setval(%s::text::regclass, %s, %s)",
+            [name, saved.last_value, saved.is_called],
+        )
+        return True

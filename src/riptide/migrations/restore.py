@@ -96,11 +96,12 @@ def restore_rows(
             connection = stack.enter_context(connect(settings.target, name=name))
         if not other_database:
             _refuse_other(manifest, identity(connection, settings), settings)
-        tables = _restore(connection, manifest, settings, existing, lock_timeout, say)
+        tables, moved = _restore(connection, manifest, settings, existing, lock_timeout, say)
     return RestoreResult(
         target=settings.target.name,
         folder=place,
         tables=tables,
+        sequences=moved,
         seconds=time.monotonic() - began,
     )
 
@@ -145,7 +146,7 @@ def _restore(
     existing: Existing,
     lock_timeout: float,
     say: Callable[[str], None],
-) -> tuple[RestoredTable, ...]:
+) -> tuple[tuple[RestoredTable, ...], tuple[str, ...]]:
     import psycopg
 
     from riptide.migrations.put_back import PutBack
@@ -181,4 +182,4 @@ def _restore(
             state="nothing was changed",
             next_step=f"mend what it names, then {again}",
         ) from None
-    return tables
+    return tables, tuple(work.moved)

@@ -8,6 +8,14 @@ from typing import TYPE_CHECKING
 from riptide.migrations import footprint as fp
 from riptide.migrations.aside import compare as see
 from riptide.migrations.aside import drop_asides, keep_aside, with_missing
+from riptide.migrations.losses import (
+    count_rows,
+    count_values,
+    losses,
+    rows_gone,
+    sequence_losses,
+    used_sequences,
+)
 from riptide.migrations.session import for_us
 from riptide.migrations.snapshot import Difference, Snapshot, compare, take
 from riptide.migrations.twin import Twin, place, run_twin
@@ -112,12 +120,13 @@ def _try(
         for_us(connection, lock_timeout)
         after = fp.take_inventory(connection)
         footprint = fp.between(before, after)
-        rows_after = fp.count_rows(connection, after, footprint.rewritten)
+        rows_after = count_rows(connection, after, footprint.rewritten)
         schema_after = take(connection)
     for_us(connection, lock_timeout)
-    rows = fp.count_rows(connection, before, footprint.dropped.keys() | footprint.rewritten)
-    values = fp.count_values(connection, before, footprint)
-    gone = fp.rows_gone(before, after, footprint, rows, rows_after)
+    rows = count_rows(connection, before, footprint.dropped.keys() | footprint.rewritten)
+    values = count_values(connection, before, footprint)
+    used = sequence_losses(before, used_sequences(connection, before, footprint))
+    gone = rows_gone(before, after, footprint, rows, rows_after)
     report = _report(twin, before, footprint, compare(schema, schema_after))
     changes: dict[int, Change] = {}
     asides = keep_aside(connection, before, footprint.altered)
@@ -129,7 +138,8 @@ def _try(
             changes[oid] = see(connection, asides[oid], now[oid], gone.get(oid, 0))
         drop_asides(connection, asides.values())
         _defer_again(connection)
-    lost = fp.losses(before, footprint, rows, values, with_missing(gone, changes), changes)
+    lost = losses(before, footprint, rows, values, with_missing(gone, changes), changes)
+    lost += used
     unkeyed = [oid for oid, each in changes.items() if not each.keyed and each.lost]
     notes = [
         f"{before[oid].full_name} has no primary key: {_NO_KEY[bool(changes[oid].columns)]}"

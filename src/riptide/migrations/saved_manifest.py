@@ -59,7 +59,9 @@ class SavedSequence:
     """A sequence's value when the rows were saved."""
 
     name: str
+    version: str
     owner: tuple[str, str, str] | None  # schema, table, column
+    alone: bool  # of no column: it has to be there
     last_value: int
     is_called: bool
 
@@ -137,6 +139,8 @@ def _sequence(each: dict[str, Any]) -> SavedSequence:
     owner = each["owner"]
     return SavedSequence(
         name=str(each["name"]),
+        version=str(each["version"]),
+        alone=bool(each.get("alone", False)),
         owner=(str(owner[0]), str(owner[1]), str(owner[2])) if owner else None,
         last_value=int(each["last_value"]),
         is_called=bool(each["is_called"]),

@@ -164,10 +164,29 @@ class SavedRows:
         version: str,
         full_name: str,
         owner: tuple[str, str, str] | None = None,
+        *,
+        alone: bool = False,
     ) -> None:
-        """Note a sequence's value."""
+        """Note a sequence's value.
+
+        Args:
+            connection: In the transaction that will take it away.
+            version: The migration's.
+            full_name: The sequence's.
+            owner: Schema, table and column that it belongs to.
+            alone: Whether it belongs to none, and its value is a loss of its own.
+
+        Raises:
+            RiptideError: There is no folder for it, and none can be made.
+        """
         if any(each["name"] == full_name for each in self._sequences):
             return
+        try:
+            self._open()
+        except OSError as error:
+            raise self._unwritable(error) from error
+        if version not in self._versions:
+            self._versions.append(version)
         row = connection.execute(f"select last_value, is_called from {full_name}".encode())
         last, called = row.fetchone() or (1, False)
         self._sequences.append(
@@ -175,18 +194,19 @@ class SavedRows:
                 "version": version,
                 "name": full_name,
                 "owner": owner and list(owner),
+                "alone": alone,
                 "last_value": last,
                 "is_called": called,
             }
         )
 
     def seal(self) -> None:
-        """Have the manifest on the disk; nothing is done where no rows were saved.
+        """Have the manifest on the disk; nothing is done where nothing was saved.
 
         Raises:
             RiptideError: It cannot be written.
         """
-        if self.folder is None or not self._tables:
+        if self.folder is None:
             return
         content = {
             "format": FORMAT,
@@ -219,7 +239,7 @@ class SavedRows:
             self._tables.remove(each)
         self._sequences = [each for each in self._sequences if each["version"] != version]
         self._versions = [each for each in self._versions if each != version]
-        if self._tables:
+        if self._tables or self._sequences:
             self.seal()
         else:
             shutil.rmtree(self.folder, ignore_errors=True)

@@ -13,6 +13,14 @@ from riptide.database import HISTORY
 from riptide.errors import DataLossError, MigrationError
 from riptide.migrations import footprint as fp
 from riptide.migrations.aside import compare, keep_aside, save_changed, save_gone, with_missing
+from riptide.migrations.losses import (
+    count_rows,
+    count_values,
+    losses,
+    rows_gone,
+    sequence_losses,
+    used_sequences,
+)
 from riptide.migrations.rollback_rehearsal import RefusedByDatabase, Rehearsed
 from riptide.migrations.saved_rows import SavedRows, listed, primary_key
 from riptide.migrations.session import for_us
@@ -27,6 +35,7 @@ if TYPE_CHECKING:
     from riptide.results import RowLoss
 
 _ATTEMPTS = 4
+_NOUNS = {"columns": "value", "values": "value", "sequence": "sequence"}
 _WHERE = "select c.oid::bigint, format('%%I.%%I', n.nspname, c.relname) from pg_class as c "
 _WHERE += "join pg_namespace as n on n.oid = c.relnamespace where c.oid = any(%s::oid[]) order by 2"
 
@@ -94,10 +103,14 @@ def _once(
         connection.execute(f"lock table {tables} in access exclusive mode".encode())
     before = fp.take_inventory(connection)
     whole = footprint.dropped.keys() | footprint.shrunk | footprint.altered
-    rows = fp.count_rows(connection, before, whole)
-    values = fp.count_values(connection, before, footprint)
-    _refuse(twin, fp.losses(before, footprint, rows, values, {}), allow=allow)
+    rows = count_rows(connection, before, whole)
+    values = count_values(connection, before, footprint)
+    used = used_sequences(connection, before, footprint, lock=True)
+    lost = (*losses(before, footprint, rows, values, {}), *sequence_losses(before, used))
+    _refuse(twin, lost, allow=allow)
     _save_whole(connection, twin, before, footprint, rows, values, saved)
+    for oid in used:
+        saved.save_sequence(connection, twin.version, before[oid].full_name, alone=True)
     # Rows that are deleted can be counted without a copy; values that change cannot.
     watched = footprint.altered | (footprint.shrunk if allow else frozenset())
     asides = keep_aside(connection, before, (each for each in watched if rows.get(each)))
@@ -109,14 +122,14 @@ def _once(
         raise managed_refusal(twin.label, happened.managed)
     if not footprint.covers(happened):
         raise _UnforeseenError(happened)
-    rows_after = fp.count_rows(connection, after, happened.rewritten)
-    gone = fp.rows_gone(before, after, happened, rows, rows_after)
+    rows_after = count_rows(connection, after, happened.rewritten)
+    gone = rows_gone(before, after, happened, rows, rows_after)
     changes = {
         oid: compare(connection, asides[oid], after[oid], gone.get(oid, 0))
         for oid in happened.altered & asides.keys()
     }
     gone = with_missing(gone, changes)
-    _refuse(twin, fp.losses(before, fp.Footprint(), {}, {}, gone, changes), allow=allow)
+    _refuse(twin, losses(before, fp.Footprint(), {}, {}, gone, changes), allow=allow)
     for oid in sorted(gone.keys() & asides.keys()):
         save_gone(connection, twin.version, asides[oid], after[oid], saved)
     for oid, change in changes.items():
@@ -154,7 +167,7 @@ def told(lost: Iterable[RowLoss]) -> str:
     """Give ``3 rows and 2 values``."""
     counts: Counter[str] = Counter()
     for each in lost:
-        counts["value" if each.kind in ("columns", "values") else "row"] += each.rows
+        counts[_NOUNS.get(each.kind, "row")] += each.rows
     parts = [f"{n:,} {noun}{'' if n == 1 else 's'}" for noun, n in counts.items()]
     return " and ".join(parts)
 
@@ -167,6 +180,7 @@ def lines(lost: Iterable[RowLoss]) -> list[str]:
             "table": "in a table that goes",
             "columns": f"in {', '.join(each.columns)}",
             "values": f"in {', '.join(each.columns)}, overwritten",
+            "sequence": f"whose last number is {each.last_value}",
             "rows": "deleted",
         }[each.kind]
         found.append(f"  {each.table}: {told([each])} {what}")
@@ -203,5 +217,5 @@ def _save_whole(
                 connection, twin.version, "columns", relation, [*kept, *lost], key, query, lost=lost
             )
     for oid, sequence in footprint.sequences.items():
-        if oid in before and saved.folder is not None:
+        if oid in before and saved.folder is not None and not before[oid].alone:
             saved.save_sequence(connection, twin.version, sequence.full_name)

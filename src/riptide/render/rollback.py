@@ -57,6 +57,8 @@ def _effects(report: TakenBack) -> list[str]:
         elif kind == "values":
             names = ", ".join(f"{table}.{each}" for each in loss.columns)
             found.append(f"overwrites {_number(loss.rows, 'value')} of {names}")
+        elif kind == "sequence":
+            found.append(f"drops sequence {table}, whose last number is {loss.last_value}")
         elif kind == "table":
             found.append(f"replaces table {table}, whose {_number(loss.rows)} would go")
         else:
@@ -112,4 +114,6 @@ def restore(result: RestoreResult) -> None:
         parts += [f"{each.kept:,} kept as they are"] if each.kept else []
         parts += [f"{each.absent:,} no longer there"] if each.absent else []
         show(f"  {each.table}: {', '.join(parts)} (of {each.saved:,} saved)")
+    for name in result.sequences:
+        show(f"  sequence {name} goes on from where it was")
     show(f"{result.target}: {_number(result.restored)} put back in {seconds(result.seconds)}")

@@ -13,21 +13,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class RowLoss(Result):
-    """Rows, or values of columns, that one table loses.
+    """Rows, or values of columns, that one table loses; or a sequence's.
 
     Attributes:
         table: Its name with its schema, quoted where SQL needs it.
         kind: ``table`` (it goes, with all its rows), ``columns`` (the table stays), ``values``
             (overwritten in rows that stay) or ``rows`` (deleted or truncated in a table that
-            stays, or not to be found any more under their key).
+            stays, or not to be found any more under their key); or ``sequence``, one of no column.
         rows: How many; of ``columns`` and ``values``, rows with a value in one of them.
         columns: The columns, for ``columns`` and ``values``.
+        last_value: The last number, for ``sequence``.
     """
 
     table: str
     kind: str
     rows: int
     columns: tuple[str, ...] = ()
+    last_value: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +87,7 @@ class RollbackResult(Result):
 
     @property
     def lost(self) -> int:
-        """How many rows and values go in all."""
+        """How many rows, values and sequences go in all."""
         return sum(loss.rows for each in self.migrations for loss in each.lost)
 
 
@@ -114,11 +116,20 @@ class RestoredTable(Result):
 
 @dataclass(frozen=True, kw_only=True)
 class RestoreResult(Result):
-    """What `restore_rows` put back."""
+    """What `restore_rows` put back.
+
+    Attributes:
+        target: The database's name for a person, no password in it.
+        folder: Where the rows had been saved.
+        tables: What became of each table's rows.
+        sequences: Sequences that were behind, and go on from where they were.
+        seconds: Wall time of it all.
+    """
 
     target: str
     folder: Path
     tables: tuple[RestoredTable, ...] = ()
+    sequences: tuple[str, ...] = ()
     seconds: float = 0.0
 
     @property
