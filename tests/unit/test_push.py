@@ -256,6 +256,25 @@ def test_explain_tells_the_cli_s_own_record_from_the_file(settings: Settings) ->
     assert "reset role" in (found.next_step or "")
 
 
+def test_explain_tells_the_commit_from_the_cli_s_own_record(settings: Settings) -> None:
+    """What a deferred constraint refuses at the commit is no matter of the history."""
+    record = "INSERT INTO supabase_migrations.schema_migrations(version) VALUES($1)"
+    found = error(
+        settings,
+        'ERROR: insert on "b" violates foreign key constraint "b_fkey" (SQLSTATE 23503)\n'
+        f'Key (b)=(2) is not present in table "a".\nAt statement: 2\n{record}',
+    )
+    assert (found.line, found.sqlstate, found.next_step) == (None, "23503", "n")
+    assert found.message.startswith('when 1_b.sql was committed: insert on "b" violates')
+    assert found.detail == '     Key (b)=(2) is not present in table "a".'
+    found = error(
+        settings,
+        'ERROR: duplicate key value violates unique constraint "schema_migrations_pkey" '
+        f"(SQLSTATE 23505)\nAt statement: 2\n{record}",
+    )
+    assert "could not record it" in found.message
+
+
 def test_explain_without_a_statement(settings: Settings) -> None:
     """Words without a statement are told without a line."""
     found = error(settings, "connection lost")

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 _SQLSTATE = re.compile(r"\(SQLSTATE ([0-9A-Z]{5})\)")
 
+# What a deferred constraint or its trigger raises. The server checks them at the commit, and the
+# CLI takes that for a failure of its last statement.
+_AT_THE_END = ("23", "P0001")
+
 # What the CLI itself runs after a file's statements.
 _RECORD = re.compile(r"INSERT INTO supabase_migrations\.schema_migrations\b")
 
@@ -59,6 +63,8 @@ def explain(
     if marker:
         number, _, body = quoted.partition("\n")
         if _RECORD.match(body.lstrip()):
+            if code and code[1].startswith(_AT_THE_END) and "schema_migrations" not in first:
+                return _not_committed(words, code[1], details, path, state, next_step)
             return _not_recorded(words, code, path, settings, state=state)
         lines = body.splitlines()
         caret = len(lines[-1]) - 1 if lines and re.fullmatch(r"\s*\^", lines[-1]) else None
@@ -82,6 +88,20 @@ def explain(
         sqlstate=code[1] if code else None,
         statement=statement,
         detail=detail or None,
+        state=state,
+        next_step=next_step,
+    )
+
+
+def _not_committed(
+    words: str, code: str, details: str, path: Path, state: str, next_step: str
+) -> MigrationError:
+    """Give the error for a constraint that waited for the end; which statement broke it is lost."""
+    return MigrationError(
+        f"when {path.name} was committed: {words} ({code})",
+        file=path,
+        sqlstate=code,
+        detail="\n".join(f"     {each}" for each in details.splitlines()) or None,
         state=state,
         next_step=next_step,
     )
