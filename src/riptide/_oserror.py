@@ -44,6 +44,15 @@ def as_error(error: OSError) -> RiptideError:
     return RiptideError(message, state=state, next_step=step)
 
 
+def unprinted(error: OSError) -> RiptideError:
+    """Give the error for a result that could not be written, once the work was done."""
+    return RiptideError(
+        f"the result cannot be written to stdout: {error.strerror or error}",
+        state="what was asked for is done",
+        next_step="inv stack.status or inv migrate.status, with room for what they print",
+    )
+
+
 def explain(error: OSError, where: Path | None, *, variable: str | None = None) -> tuple[str, str]:
     """Give what failed and what to do about it."""
     path = _path(error) or where

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass, field
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self, get_args
 
@@ -265,10 +266,18 @@ def read_dotenv(path: Path) -> dict[str, str]:
     from dotenv.parser import parse_stream
 
     try:
-        with path.open(encoding="utf-8") as stream:
-            bindings = list(parse_stream(stream))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path.name} cannot be read: {error}") from error
+        text = path.read_bytes().decode("utf-8")
+    except OSError as error:
+        raise ConfigError(
+            f"{path.name} cannot be read: {error.strerror}", next_step=f"ls -l {path}"
+        ) from error
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise ConfigError(
+            f"{path.name}:{line}: not UTF-8 (byte 0x{error.object[error.start]:02x})",
+            next_step=f"save {path} as UTF-8",
+        ) from None
+    bindings = list(parse_stream(StringIO(text, newline=None)))
     for each in bindings:
         # A value is a secret more often than not: name the line, never show it.
         if each.error:
@@ -305,7 +314,15 @@ def session_target(target: Target) -> Target | None:
 
 def _port(env: Mapping[str, str], name: str, otherwise: int) -> int:
     given = env.get(name)
-    return otherwise if not given else port_number(given, name)
+    if given is None:
+        return otherwise
+    if not given.strip():  # config.toml's may be another project's database
+        raise ConfigError(
+            f"{name} is set and empty",
+            state="nothing was changed",
+            next_step="give it a port, or take it out of .env and the environment",
+        )
+    return port_number(given, name)
 
 
 def _path(env: Mapping[str, str], name: str) -> Path | None:

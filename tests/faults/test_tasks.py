@@ -103,6 +103,16 @@ def test_result_that_cannot_be_written(started: Started) -> None:
     assert re.match(r"error: .*stdout.*: No space left on device\nstate: .*\nnext: ", output)
     assert "Exception ignored" not in output
     assert shell(settings, "stack.status >/dev/full 2>&1")[0] == 1
+    code, output = shell(settings, "migrate.status --json >/dev/full")
+    assert (code, "state: what was asked for is done" in output) == (1, True), output
+
+
+def test_list_whose_reader_goes(started: Started) -> None:
+    """A reader of `inv --list` that has seen enough gets no traceback."""
+    settings, _ = started
+    for _ in range(3):
+        _, output = shell(settings, "--list | head -n 1")
+        assert output == ""
 
 
 def shell(settings: Settings, words: str) -> tuple[int, str]:

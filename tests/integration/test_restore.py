@@ -419,9 +419,11 @@ def test_manifest_is_checked(db: Database, saved: Path) -> None:
     path.write_text(good[:-9])
     assert "manifest.json cannot be read" in str(refused(db, saved, ConfigError))
     path.write_text("[]")
-    assert "has the format None" in str(refused(db, saved, ConfigError))
+    assert "It says no format" in str(refused(db, saved, ConfigError))
     path.write_text('{"format": 1}')
-    assert "cannot be read" in str(refused(db, saved, ConfigError))
+    assert "It lacks 'target'" in str(refused(db, saved, ConfigError))
+    path.write_text(json.dumps({**json.loads(good), "tables": [1]}))
+    assert "not as a rollback wrote it" in str(refused(db, saved, ConfigError))
     path.unlink()
     assert "holds no saved rows" in str(refused(db, saved, ConfigError))
     shutil.rmtree(saved)
@@ -441,6 +443,10 @@ def test_files_are_checked(db: Database, saved: Path) -> None:
     ("sql", "words"),
     [
         ("drop table public.one", "table public.one is not there"),
+        (
+            "drop table public.one; create view public.one as select 1 as id, 'x' as name",
+            "public.one is a view now, and 1 saved rows belong to a table",
+        ),
         ("alter table public.one drop name", "column public.one.name is not there"),
         ("alter table public.one alter name type varchar(3)", "is character varying(3) now"),
         ("alter table public.one add more int not null", "violates not-null constraint (23502)"),

@@ -68,6 +68,11 @@ def test_junit(settings: Settings, tmp_path: Path) -> None:
     assert [each.get("name") for each in suites["target"].iter("testcase")] == ["local"]
     with pytest.raises(ConfigError, match="cannot be written"):
         junit(report, settings, tmp_path)
+    outside = tmp_path.parent / "not there" / "x.xml"
+    with pytest.raises(ConfigError, match="cannot be written") as caught:
+        junit(report, settings, outside)
+    assert "mkdir -p" in (caught.value.next_step or "")
+    assert not outside.parent.exists()
 
 
 def test_report_counts() -> None:

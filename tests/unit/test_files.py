@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -141,6 +143,47 @@ def test_create_in_a_folder_that_cannot_be_written(settings: Settings) -> None:
     with pytest.raises(ConfigError, match="supabase/rollbacks cannot be written"):
         create_migration("x", settings=settings)
     assert scan(settings) == []
+
+
+def test_create_that_cannot_write_the_migration_leaves_no_twin(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the migration cannot be written its twin, written first, goes too."""
+
+    def write(path: Path, text: str, **_: object) -> int:
+        if path.parent == settings.migrations_dir:
+            raise OSError(errno.EROFS, "Read-only file system", str(path))
+        return path.write_bytes(text.encode())
+
+    monkeypatch.setattr("pathlib.Path.write_text", write)
+    with pytest.raises(ConfigError, match=r"_foo\.sql cannot be written: Read-only") as caught:
+        create_migration("foo", settings=settings)
+    assert caught.value.state == "no migration was made"
+    assert list(settings.rollbacks_dir.iterdir()) == []
+    assert list(settings.migrations_dir.iterdir()) == []
+
+
+def test_scan_refuses_a_folder_that_is_none(settings: Settings) -> None:
+    """A file where the folder should be is told, and not taken for a project without migrations."""
+    settings.migrations_dir.rmdir()
+    settings.migrations_dir.write_text("")
+    with pytest.raises(MigrationError, match="supabase/migrations is not a folder"):
+        scan(settings)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="POSIX")
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize("kind", ["pipe", "folder", "loop"])
+def test_what_is_no_file_is_refused_and_not_waited_for(settings: Settings, kind: str) -> None:
+    """A pipe, a folder or a link to itself with a migration's name is told as such."""
+    path = settings.migrations_dir / "20250101000000_f.sql"
+    make = {"pipe": os.mkfifo, "folder": os.mkdir, "loop": lambda path: path.symlink_to(path)}
+    make[kind](path)
+    with pytest.raises(MigrationError, match="is not a file that can be read") as caught:
+        scan(settings)
+    assert "move it out of supabase/migrations" in (caught.value.next_step or "")
+    with pytest.raises(MigrationError, match="read"):
+        read_sql(path, settings)
 
 
 def test_create_while_another_one_holds_the_lock(

@@ -97,6 +97,7 @@ HAZARDS = {
     "vacuum public.t": None,
     "cluster public.t": ("cluster", "lock"),
     "lock table public.t": ("lock-table", "lock"),
+    "rollback": ("rollback", ""),
     "create function f() returns int language sql as $$ truncate public.t; select 1 $$": None,
 }
 

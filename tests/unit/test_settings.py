@@ -165,9 +165,18 @@ def test_bad_dotenv_line_is_named_and_not_shown(tmp_path: Path) -> None:
 def test_dotenv_that_is_not_utf8(tmp_path: Path) -> None:
     """A .env in another encoding is an error, not a traceback."""
     path = tmp_path / ".env"
-    path.write_bytes(b"A=\xff\n")
-    with pytest.raises(ConfigError, match="cannot be read"):
+    path.write_bytes(b"B=1\nA=\xff\n")
+    with pytest.raises(ConfigError, match=r"\.env:2: not UTF-8 \(byte 0xff\)") as caught:
         read_dotenv(path)
+    assert "as UTF-8" in (caught.value.next_step or "")
+
+
+@pytest.mark.parametrize("name", ["SUPABASE_DB_PORT", "SUPABASE_API_PORT"])
+def test_empty_port_is_not_an_unset_one(root: Path, name: str) -> None:
+    """A port that is set and empty is refused: config.toml's may be another project's."""
+    (root / ".env").write_text(f"{name}=\n")
+    with pytest.raises(ConfigError, match=f"{name} is set and empty"):
+        Settings.load(root, environ={})
 
 
 def test_repr_has_no_secret(root: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING
 from riptide.database import connect
 from riptide.errors import ConfigError, DriftError, MigrationError, ToolNotFoundError
 from riptide.migrations import against
-from riptide.migrations.files import check_name, next_version, scan
+from riptide.migrations.files import check_name, next_version, scan, write_pair
 from riptide.migrations.guards import guarded
 from riptide.migrations.listing import listed
 from riptide.migrations.replay import ReplayError, apply, try_out
@@ -255,9 +254,12 @@ def _write(name: str, up: str, down: str, settings: Settings) -> tuple[Path, Pat
             version = next_version(files)
             file = f"{version}_{name}.sql"
             twin, path = settings.rollbacks_dir / file, settings.migrations_dir / file
-            # The twin first: a migration without one must not come of an interruption.
-            _put(twin, _ROLLBACK_HEADER.format(file=file) + down.rstrip() + "\n")
-            _put(path, _HEADER.format(name=name, file=file) + up.rstrip() + "\n")
+            write_pair(
+                path,
+                _HEADER.format(name=name, file=file) + up.rstrip() + "\n",
+                twin,
+                _ROLLBACK_HEADER.format(file=file) + down.rstrip() + "\n",
+            )
     except OSError as error:
         raise ConfigError(
             f"{settings.relative(Path(error.filename or settings.migrations_dir))} "
@@ -265,12 +267,6 @@ def _write(name: str, up: str, down: str, settings: Settings) -> tuple[Path, Pat
             state="no migration was made",
         ) from error
     return path, twin, version
-
-
-def _put(path: Path, text: str) -> None:
-    beside = path.with_name(f".{path.name}.tmp")
-    beside.write_text(text, encoding="utf-8")
-    os.replace(beside, path)  # noqa: PTH105 - atomic
 
 
 def _linted(path: Path, settings: Settings, runner: Runner) -> tuple[Finding, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -72,6 +73,13 @@ def scan(settings: Settings) -> list[MigrationFile]:
     """
     folder = settings.migrations_dir
     if not folder.is_dir():
+        if folder.exists():
+            raise MigrationError(
+                f"{settings.relative(folder)} is not a folder",
+                file=folder,
+                state="nothing was changed",
+                next_step=f"move it away, then mkdir {settings.relative(folder)}",
+            )
         return []
     twins = (
         {each.name for each in settings.rollbacks_dir.iterdir()}
@@ -98,6 +106,13 @@ def scan(settings: Settings) -> list[MigrationFile]:
                 state="nothing was changed",
                 next_step="give the newer one a later version (and its rollback twin too)",
             )
+        if not path.is_file():  # reading a pipe would wait for ever
+            raise MigrationError(
+                f"{settings.relative(path)} is not a file that can be read",
+                file=path,
+                state="nothing was changed",
+                next_step=f"move it out of {settings.relative(folder)}",
+            )
         twin = settings.rollbacks_dir / path.name if path.name in twins else None
         found[version] = MigrationFile(version, match[2], path, twin)
     return sorted(found.values(), key=lambda each: each.version)
@@ -111,9 +126,16 @@ def read_sql(path: Path, settings: Settings) -> str:
             its characters replaced), or holds a NUL, which PostgreSQL cannot store.
     """
     shown = settings.relative(path)
+    if path.exists() and not path.is_file():  # reading a pipe would wait for ever
+        raise MigrationError(
+            f"{shown} is not a file that can be read",
+            file=path,
+            state="nothing was changed",
+            next_step="move it away",
+        )
     try:
         data = path.read_bytes()
-    except OSError as error:  # a folder with a migration's name is one of these
+    except OSError as error:
         raise MigrationError(
             f"{shown} cannot be read: {error.strerror}", file=path, state="nothing was changed"
         ) from error
@@ -179,9 +201,12 @@ def create_migration(name: str, *, settings: Settings | None = None) -> NewMigra
             file = f"{version}_{name}.sql"
             twin = settings.rollbacks_dir / file
             path = settings.migrations_dir / file
-            # The twin first: a migration without one must not come of an interruption.
-            twin.write_text(_ROLLBACK_TEMPLATE.format(file=file), encoding="utf-8")
-            path.write_text(_MIGRATION_TEMPLATE.format(name=name, file=file), encoding="utf-8")
+            write_pair(
+                path,
+                _MIGRATION_TEMPLATE.format(name=name, file=file),
+                twin,
+                _ROLLBACK_TEMPLATE.format(file=file),
+            )
     except Timeout as error:  # which is an OSError
         raise LockTimeoutError(
             f"another process has been writing a migration for {LOCK_WAIT:g} s",
@@ -196,6 +221,36 @@ def create_migration(name: str, *, settings: Settings | None = None) -> NewMigra
             next_step=explain(error, settings.migrations_dir)[1],
         ) from error
     return NewMigration(version=version, name=name, path=path, rollback_path=twin)
+
+
+def write_pair(path: Path, text: str, twin: Path, twin_text: str) -> None:
+    """Write a migration and its twin, each whole or not at all, and never the one alone.
+
+    The twin comes first: a migration without one must not come of an interruption either.
+
+    Raises:
+        OSError: One of them cannot be written; neither is there.
+    """
+    try:
+        _write(twin, twin_text)
+        _write(path, text)
+    except BaseException:
+        with suppress(OSError):
+            twin.unlink(missing_ok=True)
+        raise
+
+
+def _write(path: Path, text: str) -> None:
+    beside = path.with_name(f".{path.name}.tmp")
+    try:
+        beside.write_text(text, encoding="utf-8")
+        beside.replace(path)
+    except BaseException as error:
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            error.filename, error.filename2 = str(path), None
+        raise
 
 
 def check_name(name: str) -> None:

@@ -258,6 +258,12 @@ def _told(statement: Statement) -> tuple[str, str, Hazard] | None:
         return "vacuum-full", "Rewrites the table; nobody can read it meanwhile.", "lock"
     if words[:1] == ("cluster",):
         return "cluster", "Rewrites the table; nobody can read it meanwhile.", "lock"
+    if words[:1] in (("rollback",), ("abort",)) and statement.controls_transaction:
+        return (
+            "rollback",
+            "Undoes only what follows a begin: the CLI runs such a file statement by statement.",
+            "",
+        )
     if words[:1] == ("lock",):
         return "lock-table", "Others wait until this file's transaction ends.", "lock"
     return None

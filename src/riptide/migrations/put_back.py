@@ -30,8 +30,9 @@ _BLOCK = 1 << 16  # bytes of a file at a time
 _TABLE = """
 select c.oid::bigint, c.relkind::text
 from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
-where n.nspname = %s and c.relname = %s and c.relkind in ('r', 'p')
+where n.nspname = %s and c.relname = %s
 """
+_OTHERS = {"v": "a view", "m": "a materialized view", "f": "a foreign table", "S": "a sequence"}
 _COLUMNS = """
 select a.attname, format_type(a.atttypid, a.atttypmod), a.attgenerated <> '',
   a.attidentity = 'a', pg_get_expr(d.adbin, d.adrelid)
@@ -120,6 +121,13 @@ class PutBack:
                 next_step=f"inv migrate.push (it has to apply {saved.version}), then {self.again}",
             )
         oid, kind = row
+        if kind not in ("r", "p"):
+            raise MigrationError(
+                f"{saved.shown} is {_OTHERS.get(kind, 'no table')} now, and {saved.rows:,} saved "
+                "rows belong to a table of that name",
+                state="nothing was changed",
+                next_step=f"make it a table again as {saved.version} does, then {self.again}",
+            )
         found = {each[0]: each[1:] for each in self.connection.execute(_COLUMNS, [oid]).fetchall()}
         for name, type_ in saved.columns:
             if name not in found:

@@ -95,7 +95,9 @@ def read_manifest(folder: Path, settings: Settings) -> Manifest:
         ) from None
     except (OSError, ValueError) as error:
         raise _unreadable(shown, str(error)) from None
-    known = content.get("format") if isinstance(content, dict) else None
+    if not isinstance(content, dict) or not isinstance(content.get("format"), int):
+        raise _unreadable(shown, "It says no format: it is not as a rollback wrote it.")
+    known = content["format"]
     if known != FORMAT:
         raise ConfigError(
             f"{shown} has the format {known!r}; this version of riptide reads {FORMAT}",
@@ -110,8 +112,12 @@ def read_manifest(folder: Path, settings: Settings) -> Manifest:
             tables=tuple(_table(folder, each) for each in content["tables"]),
             sequences=tuple(_sequence(each) for each in content["sequences"]),
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise _unreadable(shown, f"{type(error).__name__}: {error}") from None
+    except KeyError as error:
+        raise _unreadable(shown, f"It lacks {error.args[0]!r}.") from None
+    except ValueError as error:
+        raise _unreadable(shown, str(error)) from None
+    except (TypeError, AttributeError, LookupError):
+        raise _unreadable(shown, "It is not as a rollback wrote it.") from None
 
 
 def _table(folder: Path, each: dict[str, Any]) -> SavedTable:

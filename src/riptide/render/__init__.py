@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 # Columns of what is piped, where nobody says how wide the reader is.
 _PIPED_WIDTH = 160
+# Columns below which a table is not squeezed: its cells would be a letter or two wide.
+_NARROWEST = 60
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -47,6 +49,7 @@ def show(*parts: RenderableType) -> None:
 
     out = console()
     if out.is_terminal:
+        out.width = max(out.width, _NARROWEST)  # of a narrower one the terminal wraps the lines
         for part in parts:
             out.print(part, soft_wrap=not isinstance(part, Table))
         return
@@ -59,12 +62,29 @@ def show(*parts: RenderableType) -> None:
 def as_json(result: Result, **more: object) -> None:
     """Print a result, and ``more`` beside its fields, as one JSON object."""
     body = {**result.to_dict(), **more}
-    sys.stdout.write(json.dumps(body, indent=2, ensure_ascii=False) + "\n")
+    _write(json.dumps(body, indent=2, ensure_ascii=False) + "\n")
 
 
 def lines(texts: list[str]) -> None:
     """Print lines as they are."""
-    sys.stdout.write("".join(f"{text}\n" for text in texts))
+    _write("".join(f"{text}\n" for text in texts))
+
+
+def _write(text: str) -> None:
+    """Write on stdout.
+
+    Raises:
+        BrokenPipeError: The reader has seen enough.
+        RiptideError: It cannot be written; what was done stays done.
+    """
+    try:
+        sys.stdout.write(text)
+    except BrokenPipeError:
+        raise
+    except OSError as error:  # said here: the stream drops what it could not write, and is well
+        from riptide._oserror import unprinted
+
+        raise unprinted(error) from error
 
 
 def error(problem: RiptideError) -> None:

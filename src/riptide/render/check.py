@@ -102,11 +102,14 @@ def junit(found: CheckReport, settings: Settings, path: Path) -> None:
         document.add_testsuite(suite)
     document.update_statistics()  # type: ignore[no-untyped-call]
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if settings.root in path.resolve().parents:  # elsewhere a slip would litter
+            path.parent.mkdir(parents=True, exist_ok=True)
         document.write(str(path), pretty=True)
     except OSError as error:
         raise ConfigError(
-            f"{path} cannot be written: {error.strerror}", state="the checks were carried out"
+            f"{path} cannot be written: {error.strerror}",
+            state="the checks were carried out",
+            next_step=f"mkdir -p {path.parent}, or another file",
         ) from error
 
 

@@ -44,6 +44,7 @@ def migration_list(found: MigrationList) -> None:
         return
     noted = any(each.note for each in found.migrations)
     rows = table("version", "name", "state", "rollback", *(["note"] if noted else []))
+    rows.columns[0].no_wrap = True  # it is there to be copied
     for each in found.migrations:
         twin = "yes" if each.rollback_path else "missing" if each.path else ""
         rows.add_row(

@@ -22,7 +22,8 @@ class Finding(Result):
         line: From 1 on.
         column: From 1 on, in characters.
         rule: squawk's own name (https://squawkhq.com/docs/rules), or one of RipTide's:
-            ``truncate``, ``delete-without-where``, ``vacuum-full``, ``cluster``, ``lock-table``.
+            ``truncate``, ``delete-without-where``, ``vacuum-full``, ``cluster``, ``lock-table``,
+            ``rollback``.
         level: ``error`` (squawk could not read the statement) or ``warning``.
         message: What there is to say, in one paragraph.
         help: What to do instead, or ``""``.

@@ -9,6 +9,7 @@ A project's own ``tasks.py`` needs three lines::
 
 from __future__ import annotations
 
+import signal
 import sys
 
 from invoke.collection import Collection
@@ -18,10 +19,16 @@ from invoke.collection import Collection
 # installer did it before. The user's own word (python -B, PYTHONDONTWRITEBYTECODE) stands.
 sys.dont_write_bytecode = bool(sys.flags.dont_write_bytecode)
 
+# With these Invoke itself prints, and does nothing else: it may end where its reader does.
+_ONLY_PRINTS = {"--list", "-l", "--help", "-h", "--version", "-V"}
+
 
 def namespace() -> Collection:
     """Give the collection with every task of RipTide, for a project's ``tasks.py``."""
     from riptide.tasks import migrate, rls, stack, top
+
+    if set(sys.argv[1:2]) & _ONLY_PRINTS and hasattr(signal, "SIGPIPE"):
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `inv --list | head`: no traceback
 
     # `inv migrate.dry-run` or `migrate.dry_run`? Names stay as they are written.
     root = Collection(top.up, top.down, top.test)

@@ -7,7 +7,7 @@ import os
 import sys
 from contextlib import suppress
 
-from riptide.errors import RiptideError
+from riptide._oserror import unprinted
 
 
 def prepare() -> None:
@@ -49,11 +49,7 @@ def flush() -> None:
         raise
     except OSError as error:
         discard()
-        raise RiptideError(
-            f"the result cannot be written to stdout: {error.strerror or error}",
-            state="what was asked for is done",
-            next_step="inv stack.status or inv migrate.status, with room for what they print",
-        ) from error
+        raise unprinted(error) from error
 
 
 def discard() -> None:
