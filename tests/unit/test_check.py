@@ -116,6 +116,8 @@ def test_essence_is_what_postgresql_reads() -> None:
     assert essence("-- a\nselect  1 ;\nselect 2") == essence("select 1;\n/* b */ select 2;\n")
     assert essence("select 1") != essence("select 2")
     assert essence("select 1; select 2") != essence("select 1 select 2")
+    assert essence("select '-- a'") != essence("select '-- b'")
+    assert essence("do $$  $$") != essence("do $$ $$")
 
 
 def test_what_a_history_is_replayed_from(settings: Settings) -> None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from riptide.cli import SupabaseCLI, failure
 from riptide.database import connect
+from riptide.migrations.drift import Edit, edit_of
 from riptide.migrations.listing import listed
 from riptide.migrations.replay import ReplayError, apply
 from riptide.migrations.snapshot import Difference, Snapshot, compare, take
+from riptide.migrations.sql import significant, split
 from riptide.results.check import CheckFinding, Level
 
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ _PLATFORM_EXTENSIONS = frozenset(
         *("plpgsql", "supabase_vault", "uuid-ossp"),
     }
 )
-_SAME = re.compile(r"--[^\n]*|/\*.*?\*/|\s+", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -84,10 +84,8 @@ def stored(connection: psycopg.Connection) -> list[Stored]:
 
 
 def essence(text: str) -> str:
-    """Give SQL without comments, white space and semicolons: what two texts are compared by."""
-    from riptide.migrations.sql import split
-
-    return "\0".join(_SAME.sub(" ", each.text).strip() for each in split(text))
+    """Give what counts of SQL, statement by statement: what two texts are known by as the same."""
+    return "\0".join("\1".join(significant(each.text)) for each in split(text))
 
 
 @dataclass(frozen=True)
@@ -130,7 +128,7 @@ def applied(rows: Sequence[Stored], read: Read) -> Applied:
             if not row.statements:
                 unknown.append(row.version)
             texts[row.version] = row.text
-        elif row.statements and essence(row.text) != essence(text):
+        elif row.statements and edit_of(row.statements, text) is Edit.REAL:
             findings.append(
                 _finding(
                     Level.ERROR,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from riptide.errors import ConfigError
 from riptide.migrations.against import Stored, essence, stored
 from riptide.migrations.check_files import read_files
+from riptide.migrations.drift import Edit, edit_of
 from riptide.migrations.git import Git
 from riptide.results.repair import Cause, Diagnosis, HistoryDiagnosis
 
@@ -85,7 +86,7 @@ class _Doctor:
             for each in self.rows
             if each.version in self.texts
             and each.statements
-            and essence(each.text) != essence(self.texts[each.version])
+            and edit_of(each.statements, self.texts[each.version]) is Edit.REAL
         }
         for told in (
             *self._renamed(missing, waiting),
@@ -241,8 +242,9 @@ class _Doctor:
 
     def _edited(self, row: Stored, file: MigrationFile) -> Diagnosis:
         path = self.settings.relative(file.path)
-        wanted = essence(row.text)
-        commit = self.git.as_applied(path, lambda text: essence(text) == wanted)
+        commit = self.git.as_applied(
+            path, lambda text: edit_of(row.statements, text) is not Edit.REAL
+        )
         accept = self._repair("applied", row.version)
         if commit is not None:
             return Diagnosis(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from riptide.errors import DatabaseError, MigrationError, RiptideError
+from riptide.migrations.drift import Edit, edit_of
 from riptide.migrations.files import read_sql
 from riptide.migrations.lock import keep_lock
 from riptide.migrations.session import for_twin
@@ -125,7 +126,7 @@ def read_twin(migration: Migration, stored: Sequence[str] | None, settings: Sett
     elif migration.path is not None:
         with suppress(RiptideError):  # of the twin alone it depends whether this can be done
             local = read_sql(migration.path, settings)
-        if stored and local is not None and _edited(stored, local):
+        if stored and local is not None and edit_of(stored, local) is Edit.REAL:
             notes.append("its file was edited after it was applied")
     return Twin(migration, path, text, _names([*(stored or ()), local or ""]), tuple(notes))
 
@@ -136,12 +137,6 @@ def _unfit(words: tuple[str, ...], text: str) -> tuple[str, str]:
     if words[:1] == ("copy",) and _CLIENT_COPY.search(text):
         return "copy from or to the client has nobody at the other end", "use insert"
     return "", ""
-
-
-def _edited(stored: Sequence[str], local: str) -> bool:
-    then = [" ".join(each.rstrip("; \n\r\t").split()) for each in stored]
-    now = [" ".join(each.text.split()) for each in split(local)]
-    return [each for each in then if each] != now
 
 
 def _names(texts: Sequence[str]) -> frozenset[str]:
