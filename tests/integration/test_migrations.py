@@ -515,8 +515,9 @@ def test_role_that_is_told_to_hurry(own_role: Settings) -> None:
         own_role,
         "20250101000000",
         "hurry",
-        "create table public.t1 (a int); alter role postgres set statement_timeout = '1ms';",
-        "drop table public.t1; select pg_sleep(0.1);",
+        "create table public.t1 (a int); alter role postgres set statement_timeout = '1ms';"
+        "alter role postgres set transaction_timeout = '500ms';",
+        "drop table public.t1; select pg_sleep(0.6);",
     )
     assert len(apply_migrations(settings=own_role).applied) == 1
     assert not list_migrations(settings=own_role).pending

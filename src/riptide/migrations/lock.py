@@ -41,7 +41,7 @@ where l.locktype = 'advisory' and l.granted and l.objsubid = 1
 
 # Where this session holds it, and only there: in a pooled one it would be left to a stranger.
 _KEEP = """
-select pg_advisory_xact_lock(%(key)s), pg_advisory_lock(%(key)s) from pg_locks
+select pg_advisory_xact_lock(%(key)s), pg_advisory_lock(%(key)s) from pg_catalog.pg_locks
 where locktype = 'advisory' and granted and objsubid = 1 and pid = pg_backend_pid()
   and database = (select oid from pg_database where datname = current_database())
   and (classid::bigint << 32) | objid::bigint = %(key)s

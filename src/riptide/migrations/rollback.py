@@ -74,8 +74,9 @@ def rollback_migrations(
         ConfigError: ``steps`` or ``to`` is not possible, or the target is the linked project, whose
             password only the CLI has.
         MigrationError: A twin is missing, cannot be used or failed; that one is undone whole.
-        DataLossError: Rows would be lost, or something goes that the migration did not make, and
-            ``allow_data_loss`` was not said; or rows of ``auth`` or the like would be touched.
+        DataLossError: Rows or values would be lost, or something goes that the migration did not
+            make, and ``allow_data_loss`` was not said; or rows of ``auth`` or the like would be
+            touched.
         DatabaseError: The database cannot be reached.
         LockTimeoutError: Another push or rollback did not end within ``lock_wait``.
         StackError: The target is local and its stack does not run.

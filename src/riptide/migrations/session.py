@@ -8,13 +8,16 @@ if TYPE_CHECKING:
     import psycopg
 
 # The server gives up on a client that is gone, and lets its locks go
-# (https://www.postgresql.org/docs/17/runtime-config-connection.html).
+# (https://www.postgresql.org/docs/17/runtime-config-connection.html). `transaction_timeout` came
+# with PostgreSQL 17.
 _BOTH = """
 reset all;
 reset role;
 set local client_encoding = 'UTF8';
 set local client_connection_check_interval = '1s';
 set local lock_timeout = {lock_timeout};
+select set_config('transaction_timeout', '0', true)
+where current_setting('transaction_timeout', true) is not null;
 """
 
 # Text that means the same whoever reads it, every name with its schema, all rows or an error, and
