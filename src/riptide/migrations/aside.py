@@ -194,14 +194,18 @@ class _Comparison:
 
     def by_key(self) -> Change:
         """Compare row by row."""
-        differs = [f"({_differs(old, now)})" for old, now in self._others]
-        lost = " or ".join(
-            f"({_differs(old, now)} and b.{quoted(old.name)} is not null)"
-            for old, now in self._others
-        )
+        numbers = range(len(self._others))
+        differs = [f"then{each} is distinct from now{each}" for each in numbers]
+        lost = " or ".join(f"({differs[each]} and then{each} is not null)" for each in numbers)
         more = "".join(f", coalesce(bool_or({each}), false)" for each in differs)
         count = f"count(*) filter (where {lost})" if lost else "0"
-        row = _run(self.connection, f"select count(*), {count}{more} from {self._join()}")
+        pairs = ", ".join(
+            f"b.{quoted(old.name)} as then{number}, {_text(now)} as now{number}"
+            for number, (old, now) in enumerate(self._others)
+        )
+        # OFFSET keeps PostgreSQL from writing out each value anew wherever it is named.
+        rows = f"(select {pairs} from {self._join()} offset 0) as pairs"
+        row = _run(self.connection, f"select count(*), {count}{more} from {rows}")
         found = row.fetchone() or (0, 0)
         total = _number(self.connection, f"select count(*) from {self.aside.copy}")
         return Change(

@@ -32,6 +32,7 @@ from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
 where c.relkind in ('r', 'p', 'S') and c.relpersistence <> 't'
   and (n.nspname !~ '^pg_' or c.relname in ('pg_largeobject', 'pg_largeobject_metadata'))
   and n.nspname <> 'information_schema'
+order by 1
 """
 
 _COLUMNS = """
