@@ -6,14 +6,68 @@ import json
 import uuid
 from typing import TYPE_CHECKING, Any
 
+from riptide.errors import ConfigError
 from riptide.rls.intent import nearest
 from riptide.rls.values import Fixed
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from psycopg import Connection
 
     from riptide.rls.catalog import Relation
     from riptide.rls.intent import Intent, TableIntent
+    from riptide.settings import Settings
+
+
+def check_schemas(connection: Connection[Any], settings: Settings) -> None:
+    """Refuse an exposed schema that does not exist: what is meant by it would go unverified.
+
+    Raises:
+        ConfigError: There is one.
+    """
+    from riptide.rls.catalog import missing_schemas
+
+    # `supabase init` names graphql_public, which comes with an extension.
+    missing = [
+        each
+        for each in missing_schemas(connection, settings.config.schemas)
+        if each != "graphql_public"
+    ]
+    if missing:
+        known = [row[0] for row in connection.execute("select nspname from pg_namespace")]
+        raise ConfigError(
+            f"supabase/config.toml: [api] schemas names a schema that does not exist: {missing[0]}"
+            + nearest(missing[0], known),
+            state="nothing was tried",
+            next_step="mend the name, or make the schema in a migration (`inv migrate.status` "
+            "shows those that are pending)",
+        )
+
+
+def declared_tables(
+    connection: Connection[Any], intent: Intent, catalog: Mapping[str, Relation]
+) -> dict[str, TableIntent]:
+    """Give what the intent says of each table that it names, by ``schema.table``.
+
+    Raises:
+        ConfigError: It names a table or a column that does not exist.
+    """
+    declared: dict[str, TableIntent] = {}
+    for each in intent.tables:
+        relation = catalog.get(each.full_name)
+        if relation is None:
+            known = [*catalog, *(other.name for other in catalog.values())]
+            raise intent.error(
+                each.section,
+                None,
+                "is no table or view of a schema that the API exposes"
+                + (nearest(each.full_name, catalog) or nearest(each.name, known))
+                + " (a migration that makes it may be pending: `inv migrate.status`)",
+            )
+        check_columns(connection, intent, each, relation)
+        declared[each.full_name] = each
+    return declared
 
 
 def check_columns(

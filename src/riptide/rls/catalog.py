@@ -59,7 +59,11 @@ select
     '[]'::json
   ) as columns,
   case when c.relkind = 'v' then pg_relation_is_updatable(c.oid, true) else 0 end as writable,
-  coalesce('security_invoker=true' = any(c.reloptions), false) as invoker,
+  -- `with (security_invoker)`, `= on`, `= 1`: kept as they were written.
+  exists (
+    select from pg_options_to_table(c.reloptions) as o
+    where o.option_name = 'security_invoker' and o.option_value::bool
+  ) as invoker,
   case when c.relispartition then (
     select json_build_object(
       'parent', pn.nspname || '.' || pc.relname,

@@ -6,8 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from riptide.errors import RlsError
-from riptide.rls.agreement import check_columns
-from riptide.rls.intent import nearest
+from riptide.rls.agreement import declared_tables
 from riptide.rls.partitions import inherited, told_by_parent
 from riptide.rls.values import ColumnValues, Fixed, find_values
 
@@ -114,20 +113,7 @@ def make_plan(connection: Connection[Any], intent: Intent, catalog: Mapping[str,
         ConfigError: The intent names a table or a column that does not exist.
         RlsError: Rows of a table cannot be made.
     """
-    declared: dict[str, TableIntent] = {}
-    for each in intent.tables:
-        relation = catalog.get(each.full_name)
-        if relation is None:
-            known = [*catalog, *(other.name for other in catalog.values())]
-            raise intent.error(
-                each.section,
-                None,
-                "is no table or view of a schema that the API exposes"
-                + (nearest(each.full_name, catalog) or nearest(each.name, known))
-                + " (a migration that makes it may be pending: `inv migrate.status`)",
-            )
-        check_columns(connection, intent, each, relation)
-        declared[each.full_name] = each
+    declared = declared_tables(connection, intent, catalog)
     parts = inherited(catalog, declared)
     tables = [
         _plan_table(connection, each, catalog[name], declared)

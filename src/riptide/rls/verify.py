@@ -12,8 +12,6 @@ from riptide.results import RlsCheck, RlsReport, Verdict
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from psycopg import Connection
-
     from riptide.rls.actors import Endpoint
     from riptide.rls.catalog import Relation
     from riptide.rls.plan import Plan, TablePlan
@@ -49,6 +47,7 @@ def verify_rls(
     from riptide._interrupts import as_exceptions, ignored
     from riptide.database import connect
     from riptide.rls.actors import open_actors
+    from riptide.rls.agreement import check_schemas
     from riptide.rls.catalog import read_catalog
     from riptide.rls.intent import read_intent
     from riptide.rls.plan import make_plan
@@ -62,7 +61,7 @@ def verify_rls(
     endpoint = _endpoint(settings, allow_remote=allow_remote)
     target = Target(kind=settings.target.kind, url=endpoint.db_url)
     with connect(target) as connection, _database_errors(endpoint):
-        _check_schemas(connection, settings)
+        check_schemas(connection, settings)
         plan = make_plan(connection, intent, read_catalog(connection, settings.config.schemas))
         checks: list[RlsCheck] = []
         if plan.tables:
@@ -135,28 +134,6 @@ def _clear_tables(plan: Plan, database: Any) -> None:
     for each in reversed(plan.tables):
         if each.relation.is_table:
             database.clear(each)
-
-
-def _check_schemas(connection: Connection[Any], settings: Settings) -> None:
-    """Refuse an exposed schema that does not exist: what is meant by it would go unverified."""
-    from riptide.rls.catalog import missing_schemas
-    from riptide.rls.intent import nearest
-
-    # `supabase init` names graphql_public, which comes with an extension.
-    missing = [
-        each
-        for each in missing_schemas(connection, settings.config.schemas)
-        if each != "graphql_public"
-    ]
-    if missing:
-        known = [row[0] for row in connection.execute("select nspname from pg_namespace")]
-        raise ConfigError(
-            f"supabase/config.toml: [api] schemas names a schema that does not exist: {missing[0]}"
-            + nearest(missing[0], known),
-            state="nothing was tried",
-            next_step="mend the name, or make the schema in a migration (`inv migrate.status` "
-            "shows those that are pending)",
-        )
 
 
 def _undeclared(relation: Relation) -> RlsCheck:
