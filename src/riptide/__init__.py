@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from riptide.migrations.restore import restore_rows
     from riptide.migrations.rollback import rollback_migrations
     from riptide.rls import verify_rls
+    from riptide.rls.audit import audit_rls
     from riptide.settings import Settings
     from riptide.stack import open_stack
 
@@ -65,6 +66,7 @@ __all__ = [
     "ToolNotFoundError",
     "__version__",
     "apply_migrations",
+    "audit_rls",
     "check_migrations",
     "create_migration",
     "diagnose_history",
@@ -85,6 +87,7 @@ __all__ = [
 _HOMES = {
     "Settings": "riptide.settings",
     "apply_migrations": "riptide.migrations.push",
+    "audit_rls": "riptide.rls.audit",
     "check_migrations": "riptide.migrations.check",
     "create_migration": "riptide.migrations.files",
     "diagnose_history": "riptide.migrations.diagnose",

@@ -121,6 +121,15 @@ class SupabaseCLI:
         flags = [f"--status={status}", "--yes", *target_flags(self.settings.target)]
         return self.argv("migration", "repair", *flags, *versions)
 
+    def advisors_argv(self) -> list[str]:
+        """``supabase db advisors``: all that they know, and no exit code for what they find.
+
+        A target that is not local is named by its URL: for a project's reference they would ask
+        Supabase's management API.
+        """
+        flags = ["--type=all", "--level=info", "--fail-on=none"]
+        return self.argv("db", "advisors", *flags, *target_flags(self.settings.target))
+
     def start_argv(self) -> list[str]:
         """``supabase start``."""
         return self.argv("start")

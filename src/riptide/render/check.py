@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
-from riptide.errors import ConfigError
 from riptide.render import plural, seconds, show, table
+from riptide.render.files import write_report, xml_text
 from riptide.results import Level
 
 if TYPE_CHECKING:
@@ -17,8 +16,6 @@ if TYPE_CHECKING:
     from riptide.settings import Settings
 
 _STYLE = {Level.ERROR: "bold red", Level.WARNING: "yellow", Level.NOTE: "dim"}
-# What XML 1.0 cannot hold: https://www.w3.org/TR/xml/#charsets
-_NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def report(found: CheckReport, settings: Settings) -> None:
@@ -85,32 +82,23 @@ def junit(found: CheckReport, settings: Settings, path: Path) -> None:
         mine = [each for each in found.findings if each.check == step.name]
         names = list(dict.fromkeys([*step.files, *(_case(each, step) for each in mine)]))
         for name in names or [step.name]:
-            case = TestCase(_xml(name), classname=f"migrate.check.{step.name}")
+            case = TestCase(xml_text(name), classname=f"migrate.check.{step.name}")
             about = [each for each in mine if _case(each, step) == name]
             errors = [each for each in about if each.level is Level.ERROR]
             others = [each for each in about if each.level is not Level.ERROR]
             case.time = step.seconds / max(1, len(names))
             if errors:
-                failure = Failure(_xml(errors[0].message), step.name)
-                failure.text = _xml("\n\n".join(_plain(each, settings) for each in errors))
+                failure = Failure(xml_text(errors[0].message), step.name)
+                failure.text = xml_text("\n\n".join(_plain(each, settings) for each in errors))
                 case.result = [failure]
             elif step.skipped:
-                case.result = [Skipped(_xml(step.skipped))]
+                case.result = [Skipped(xml_text(step.skipped))]
             if others:
-                case.system_out = _xml("\n\n".join(_plain(each, settings) for each in others))
+                case.system_out = xml_text("\n\n".join(_plain(each, settings) for each in others))
             suite.add_testcase(case)
         document.add_testsuite(suite)
     document.update_statistics()  # type: ignore[no-untyped-call]
-    try:
-        if settings.root in path.resolve().parents:  # elsewhere a slip would litter
-            path.parent.mkdir(parents=True, exist_ok=True)
-        document.write(str(path), pretty=True)
-    except OSError as error:
-        raise ConfigError(
-            f"{path} cannot be written: {error.strerror}",
-            state="the checks were carried out",
-            next_step=f"mkdir -p {path.parent}, or another file",
-        ) from error
+    write_report(path, settings, lambda: document.write(str(path), pretty=True))
 
 
 def _case(each: CheckFinding, step: CheckStep) -> str:
@@ -123,7 +111,3 @@ def _plain(each: CheckFinding, settings: Settings) -> str:
     if each.next_step:
         lines.append(f"next: {each.next_step}")
     return "\n".join(lines)
-
-
-def _xml(text: str) -> str:
-    return _NO_XML.sub("\N{REPLACEMENT CHARACTER}", text)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from riptide.results._base import Result
+from riptide.results.audit import AuditFinding, AuditReport
 from riptide.results.check import CheckFinding, CheckReport, CheckStep, Level
 from riptide.results.diff import DiffResult
 from riptide.results.lint import Finding
@@ -36,6 +37,8 @@ from riptide.results.rollback import (
 from riptide.results.stack import Service, StackStatus
 
 __all__ = [
+    "AuditFinding",
+    "AuditReport",
     "Cause",
     "CheckFinding",
     "CheckReport",

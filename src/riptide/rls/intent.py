@@ -9,6 +9,12 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from riptide._toml import read_toml
 from riptide.errors import ConfigError
+from riptide.rls.exceptions import (
+    AuditException,
+    FunctionIntent,
+    read_exceptions,
+    read_functions,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -22,6 +28,7 @@ OPERATIONS: tuple[Operation, ...] = get_args(Operation)
 ROLES: tuple[Role, ...] = get_args(Role)
 _DEFAULTS: dict[Role, Word] = {"authenticated": "own", "anon": "none", "service_role": "all"}
 _RULE_KEYS = (*OPERATIONS, "update_columns")
+_SECTIONS = ("tables", "functions", "audit")
 _TABLE_KEYS = ("owner", *_RULE_KEYS, *ROLES, "row")
 
 
@@ -72,11 +79,15 @@ class Intent:
         path: The file, for messages.
         text: What is in it, for line numbers.
         tables: Each table that it declares, in its order.
+        functions: Each function that clients may call though it runs as its owner.
+        exceptions: What the audit is to pass over.
     """
 
     path: Path
     text: str = field(repr=False)
     tables: tuple[TableIntent, ...]
+    functions: tuple[FunctionIntent, ...] = ()
+    exceptions: tuple[AuditException, ...] = ()
 
     def error(self, section: str, key: str | None, problem: str) -> ConfigError:
         """Make the error for something in a section, with its line where it can be found."""
@@ -103,8 +114,8 @@ def read_intent(path: Path) -> Intent:
     text, data = read_toml(path)
     blank = Intent(path=path, text=text, tables=())
     for key in data:
-        if key != "tables":
-            raise blank.error(key, None, f"is not known{nearest(key, ('tables',))}")
+        if key not in _SECTIONS:
+            raise blank.error(key, None, f"is not known{nearest(key, _SECTIONS)}")
     tables = data.get("tables", {})
     if not isinstance(tables, dict):
         raise blank.error("tables", None, "is not a table of tables")
@@ -112,7 +123,13 @@ def read_intent(path: Path) -> Intent:
     for index, each in enumerate(read):
         if any(each.full_name == other.full_name for other in read[:index]):
             raise blank.error(each.section, None, f"declares {each.full_name} a second time")
-    return Intent(path=path, text=text, tables=tuple(read))
+    return Intent(
+        path=path,
+        text=text,
+        tables=tuple(read),
+        functions=read_functions(blank, data.get("functions", {})),
+        exceptions=read_exceptions(path, text, data.get("audit", {})),
+    )
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -207,7 +224,7 @@ def _line_of(text: str, section: str, key: str | None) -> int | None:
     current, header_line = "", None
     wanted = section.replace('"', "")
     for number, line in enumerate(text.splitlines(), start=1):
-        if header := re.match(r"\s*\[([^\[\]]+)\]", line):
+        if header := re.match(r"\s*\[\[?([^\[\]]+)\]", line):
             current = re.sub(r"""["'\s]""", "", header[1])
             if current == wanted or (header_line is None and current.startswith(f"{wanted}.")):
                 header_line = number

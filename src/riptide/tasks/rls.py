@@ -1,12 +1,21 @@
-"""``inv rls.*``: who may do what, proved through supabase-py."""
+"""``inv rls.*``: who may do what, proved through supabase-py, and looked for in the catalog."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from invoke.exceptions import Exit
 
-from riptide.tasks._task import JSON_HELP, TARGET_HELP, is_dry, settings_for, task
+from riptide.tasks._task import (
+    JSON_HELP,
+    TARGET_HELP,
+    command_line,
+    is_dry,
+    preview_cli,
+    settings_for,
+    task,
+)
 
 if TYPE_CHECKING:
     from invoke.context import Context
@@ -39,5 +48,46 @@ def verify(
         render.as_json(report)
     else:
         render.rls(report)
+    if not report.ok:
+        raise Exit(code=3)
+
+
+@task(
+    help={
+        "target": TARGET_HELP + "; looked at, never changed",
+        "advisors": "ask `supabase db advisors` as well, which takes some 2 s more",
+        "junit": "write a JUnit XML report to this file, too",
+        "sarif": "write a SARIF 2.1.0 report to this file, too",
+        "json": JSON_HELP,
+    }
+)
+def audit(
+    c: Context,
+    target: str = "",
+    advisors: bool = False,
+    junit: str = "",
+    sarif: str = "",
+    json: bool = False,
+) -> None:
+    """Look for what weakens Row Level Security in the catalog; 3 on an error or a warning."""
+    from riptide import render
+    from riptide.render import audit as show
+    from riptide.rls.audit import audit_rls
+
+    settings = settings_for(target=target)
+    if is_dry(c):
+        asked = [command_line(preview_cli(settings).advisors_argv())] if advisors else []
+        render.lines([f"read the catalog: {settings.target.name}", *asked])
+        return
+    with render.progress() as progress:
+        report = audit_rls(settings=settings, advisors=advisors, progress=progress)
+    if junit:
+        show.junit(report, settings, Path(junit))
+    if sarif:
+        show.sarif(report, settings, Path(sarif))
+    if json:
+        render.as_json(report)
+    else:
+        show.report(report, settings)
     if not report.ok:
         raise Exit(code=3)

@@ -1,0 +1,180 @@
+"""The whole audit: intent, catalog, checks, exceptions, report."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from riptide.errors import ConfigError
+from riptide.results import AuditFinding, AuditReport, Level
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from psycopg import Connection
+
+    from riptide.rls.audit.project import Project
+    from riptide.rls.intent import Intent
+    from riptide.runner import Runner
+    from riptide.settings import Settings
+
+_ORDER = (Level.ERROR, Level.WARNING, Level.NOTE)
+
+
+def audit_rls(
+    *,
+    settings: Settings | None = None,
+    advisors: bool = False,
+    runner: Runner | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> AuditReport:
+    """Look for what weakens Row Level Security, or slows it down, in the catalog alone.
+
+    Nothing is tried and nothing is changed: everything is read in one read-only transaction, from
+    whatever database the target is.
+
+    Args:
+        settings: The project's; by default those of the current folder.
+        advisors: Whether ``supabase db advisors`` is asked as well, which takes some 2 s more.
+        runner: Runs the CLI; by default a `SubprocessRunner`.
+        progress: Called with a phrase before something that takes time.
+
+    Raises:
+        ConfigError: ``supabase/rls.toml`` cannot be used, or the target is the linked project,
+            whose password only the CLI has.
+        DatabaseError: The database cannot be reached.
+        ToolNotFoundError: With ``advisors``: there is no Supabase CLI.
+        CommandError: With ``advisors``: it failed.
+    """
+    from riptide.database import connect
+    from riptide.rls.audit.where import located
+    from riptide.rls.intent import read_intent
+    from riptide.settings import LINKED, Settings
+
+    began = time.monotonic()
+    tell = progress or (lambda _: None)
+    settings = settings or Settings.load()
+    if settings.target.kind == LINKED:
+        raise ConfigError(
+            "the linked project's database is not known by its URL",
+            state="nothing was looked at",
+            next_step="set SUPABASE_DB_URL, and say --target remote",
+        )
+    intent = read_intent(settings.supabase_dir / "rls.toml")
+    with connect(settings.target) as connection:
+        project = _read(connection, settings, intent)
+    found = tuple(_check(project))
+    looked_at = _rules(found, advisors=False)
+    if advisors:
+        from riptide.rls.audit.advisors import ask_advisors, merged
+
+        theirs = ask_advisors(settings, runner, tell)
+        found = merged(found, theirs)
+        looked_at = _rules(theirs, advisors=True)
+    found = tuple(sorted(located(found, settings), key=_key))
+    kept, excepted, unused = _sift(found, intent, looked_at)
+    return AuditReport(
+        target=settings.target.name,
+        tables=tuple(each.name for each in project.tables),
+        functions=len(project.functions),
+        findings=(*kept, *unused),
+        excepted=excepted,
+        rules=looked_at,
+        seconds=time.monotonic() - began,
+    )
+
+
+def _read(connection: Connection[Any], settings: Settings, intent: Intent) -> Project:
+    from riptide.rls.agreement import check_schemas, declared_tables
+    from riptide.rls.audit.facts import read_facts, read_functions, read_policies, read_roles
+    from riptide.rls.audit.project import Project, join
+    from riptide.rls.catalog import read_catalog
+    from riptide.rls.intent import nearest
+    from riptide.rls.partitions import inherited
+
+    schemas = settings.config.schemas
+    with connection.transaction():
+        connection.execute("set transaction isolation level repeatable read, read only")
+        # Names and expressions are written out whole, whatever the role's search_path is.
+        connection.execute("set local search_path = ''")
+        check_schemas(connection, settings)
+        catalog = read_catalog(connection, schemas)
+        intents = declared_tables(connection, intent, catalog)
+        intents |= {name: each for name, (_, each) in inherited(catalog, intents).items()}
+        project = Project(
+            tables=join(
+                catalog,
+                read_facts(connection, schemas),
+                read_policies(connection, schemas),
+                intents,
+            ),
+            functions=tuple(read_functions(connection)),
+            roles=tuple(read_roles(connection)),
+            declared=intent.functions,
+            schemas=frozenset(schemas),
+        )
+    known = {each.full_name for each in project.functions}
+    for each in intent.functions:
+        if each.full_name not in known:
+            raise intent.error(
+                each.section,
+                None,
+                f"is no function of the database{nearest(each.full_name, known)} (a migration "
+                "that makes it may be pending: `inv migrate.status`)",
+            )
+    return project
+
+
+def _check(project: Project) -> Iterable[AuditFinding]:
+    from riptide.rls.audit.functions import check_functions, check_roles
+    from riptide.rls.audit.policies import check_policies
+    from riptide.rls.audit.relations import check_relations
+
+    yield from check_roles(project)
+    yield from check_relations(project)
+    yield from check_policies(project)
+    yield from check_functions(project)
+
+
+def _rules(found: Iterable[AuditFinding], *, advisors: bool) -> tuple[str, ...]:
+    from riptide.rls.audit.rules import ADVISORS, RULES
+
+    return tuple(
+        dict.fromkeys((*RULES, *(ADVISORS if advisors else ()), *(each.rule for each in found)))
+    )
+
+
+def _key(finding: AuditFinding) -> tuple[int, str, str]:
+    return _ORDER.index(finding.level), finding.rule, finding.name
+
+
+def _sift(
+    found: Iterable[AuditFinding], intent: Intent, looked_at: tuple[str, ...]
+) -> tuple[list[AuditFinding], tuple[AuditFinding, ...], list[AuditFinding]]:
+    """Part what is excepted from what is not; say which exceptions excepted nothing."""
+    from riptide.rls.audit.rules import UNUSED_EXCEPTION
+
+    kept: list[AuditFinding] = []
+    excepted: list[AuditFinding] = []
+    used = set()
+    for each in found:
+        meant = [one for one in intent.exceptions if one.covers(each)]
+        used.update(meant)
+        if meant:
+            excepted.append(replace(each, reason=meant[0].reason))
+        else:
+            kept.append(each)
+    unused = [
+        replace(
+            UNUSED_EXCEPTION.finding(
+                each.object, f"supabase/rls.toml excepts {each.rule} here, and nothing is found"
+            ),
+            file=intent.path,
+            line=each.line,
+        )
+        for each in intent.exceptions
+        # What nobody looked for may be there all the same.
+        if each not in used and each.rule in looked_at
+    ]
+    return kept, tuple(excepted), unused
