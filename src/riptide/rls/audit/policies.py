@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from riptide.rls.audit.project import Project, Table
     from riptide.rls.intent import Operation, Role
 
-_WRITES: tuple[Operation, ...] = ("insert", "update", "delete")
-
 
 def check_policies(project: Project) -> Iterator[AuditFinding]:
     """Look at each policy of the exposed schemas' tables."""
@@ -48,8 +46,10 @@ def _always_true(table: Table, policy: Policy) -> Iterator[AuditFinding]:
     found: list[tuple[Role, Operation]] = [
         (role, operation)
         for role in CLIENT_ROLES
-        for operation in _WRITES
-        if policy.permissive
+        for operation in OPERATIONS
+        # That all may read is common, and a fault only where rls.toml says otherwise.
+        if (operation != "select" or table.intent is not None)
+        and policy.permissive
         and policy.is_for(role, operation)
         and table.may(role, operation)
         and table.word(role, operation) != "all"
@@ -67,6 +67,7 @@ def _always_true(table: Table, policy: Policy) -> Iterator[AuditFinding]:
         clauses = {
             "insert": f"with check {own}",
             "delete": f"using {own}",
+            "select": f"using {own}",
         }.get(policy.command, f"using {own} with check {own}")
         remedy = f"alter policy {policy.quoted} on {table.quoted} to authenticated {clauses};"
     yield rules.ALWAYS_TRUE.finding(
@@ -86,7 +87,7 @@ def _lets_all(policy: Policy, role: Role, operation: Operation) -> bool:
     checked = policy.checked if policy.checked is not None else policy.using
     if operation == "insert":
         return is_always_true(checked, role)
-    if operation == "delete":
+    if operation in ("select", "delete"):
         return is_always_true(policy.using, role)
     # With one of the two open, others' rows can be taken, or one's own given away.
     return is_always_true(policy.using, role) or is_always_true(checked, role)

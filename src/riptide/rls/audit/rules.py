@@ -130,7 +130,7 @@ SEARCH_PATH = _rule(
 ALWAYS_TRUE = _rule(
     "rls_policy_always_true",
     _ERROR,
-    "a policy that lets clients write every row (a warning where rls.toml says nothing)",
+    "a policy that lets clients write any row, or read all of what rls.toml calls their own",
     f"{_LINTER}0024_permissive_rls_policy",
 )
 USER_METADATA = _rule(
