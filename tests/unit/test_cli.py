@@ -45,6 +45,8 @@ def test_other_argv(cli: SupabaseCLI, settings: Settings) -> None:
     program, end = "/bin/supabase", tail(settings)
     assert cli.init_argv() == [program, "init", f"--workdir={settings.root}"]
     assert cli.list_argv() == [program, "migration", "list", *end]
+    advisors = ["--type=all", "--level=info", "--fail-on=none"]
+    assert cli.advisors_argv() == [program, "db", "advisors", *advisors, *end]
     assert cli.start_argv() == [program, "start", *end]
     assert cli.status_argv() == [program, "status", *end]
     assert cli.stop_argv() == [program, "stop", *end]

@@ -25,7 +25,12 @@ _RLS_TOML = """\
 #   update_columns = ["name"]
 #
 # A table of the API that has no section here is reported as undeclared. A partition that clients
-# have privileges on stands under its table's section.
+# have privileges on stands under its table's section. What `inv rls.audit` finds and is meant so:
+#
+#   [[audit.except]]
+#   rule = "no_primary_key"
+#   object = "public.log"
+#   reason = "written by servers alone, never looked up"
 """
 
 

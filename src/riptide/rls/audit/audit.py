@@ -31,7 +31,7 @@ def audit_rls(
 ) -> AuditReport:
     """Look for what weakens Row Level Security, or slows it down, in the catalog alone.
 
-    Nothing is tried and nothing is changed: everything is read in one read-only transaction, from
+    Nothing is tried and nothing is changed: the catalog is read in one read-only transaction, of
     whatever database the target is.
 
     Args:
@@ -65,13 +65,11 @@ def audit_rls(
     with connect(settings.target) as connection:
         project = _read(connection, settings, intent)
     found = tuple(_check(project))
-    looked_at = _rules(found, advisors=False)
     if advisors:
         from riptide.rls.audit.advisors import ask_advisors, merged
 
-        theirs = ask_advisors(settings, runner, tell)
-        found = merged(found, theirs)
-        looked_at = _rules(theirs, advisors=True)
+        found = merged(found, ask_advisors(settings, runner, tell))
+    looked_at = _rules(found, advisors=advisors)
     found = tuple(sorted(located(found, settings), key=_key))
     kept, excepted, unused = _sift(found, intent, looked_at)
     return AuditReport(
@@ -94,27 +92,27 @@ def _read(connection: Connection[Any], settings: Settings, intent: Intent) -> Pr
     from riptide.rls.partitions import inherited
 
     schemas = settings.config.schemas
+    check_schemas(connection, settings)
     with connection.transaction():
         connection.execute("set transaction isolation level repeatable read, read only")
         # Names and expressions are written out whole, whatever the role's search_path is.
         connection.execute("set local search_path = ''")
-        check_schemas(connection, settings)
         catalog = read_catalog(connection, schemas)
-        intents = declared_tables(connection, intent, catalog)
-        intents |= {name: each for name, (_, each) in inherited(catalog, intents).items()}
-        project = Project(
-            tables=join(
-                catalog,
-                read_facts(connection, schemas),
-                read_policies(connection, schemas),
-                intents,
-            ),
-            functions=tuple(read_functions(connection)),
-            roles=tuple(read_roles(connection)),
-            declared=intent.functions,
-            schemas=frozenset(schemas),
-        )
-    known = {each.full_name for each in project.functions}
+        facts = read_facts(connection, schemas)
+        policies = read_policies(connection, schemas)
+        functions = tuple(read_functions(connection))
+        roles = tuple(read_roles(connection))
+    # Afterwards: it tries casts, and one that fails would end the transaction.
+    intents = declared_tables(connection, intent, catalog)
+    intents |= {name: each for name, (_, each) in inherited(catalog, intents).items()}
+    project = Project(
+        tables=join(catalog, facts, policies, intents),
+        functions=functions,
+        roles=roles,
+        declared=intent.functions,
+        schemas=frozenset(schemas),
+    )
+    known = {each.full_name for each in functions}
     for each in intent.functions:
         if each.full_name not in known:
             raise intent.error(
@@ -138,11 +136,11 @@ def _check(project: Project) -> Iterable[AuditFinding]:
 
 
 def _rules(found: Iterable[AuditFinding], *, advisors: bool) -> tuple[str, ...]:
+    """Give the rules that were looked at, those that a newer CLI has and we do not know last."""
     from riptide.rls.audit.rules import ADVISORS, RULES
 
-    return tuple(
-        dict.fromkeys((*RULES, *(ADVISORS if advisors else ()), *(each.rule for each in found)))
-    )
+    known = (*RULES, *ADVISORS) if advisors else tuple(RULES)
+    return tuple(dict.fromkeys((*known, *(each.rule for each in found))))
 
 
 def _key(finding: AuditFinding) -> tuple[int, str, str]:
