@@ -201,6 +201,8 @@ class Bench:
         self.add("inv up, stack not started yet (toolchain cached)", [first])
         self.add("inv up, second run: nothing to do", again, goal=5.0, strict=True)
         self.add("inv rls.verify", [self.inv("rls.verify") for _ in range(self.runs)])
+        audits = [self.inv("rls.audit") for _ in range(self.runs)]
+        self.add("inv rls.audit", audits, goal=2.0, strict=True)
 
     def memory(self) -> None:
         """Measure what the running stack holds, with connections in use."""

@@ -11,10 +11,10 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from riptide.errors import ConfigError
+from riptide.errors import CommandError, ConfigError
 from riptide.render.audit import junit, report, sarif
 from riptide.results import AuditFinding, AuditReport, Level
-from riptide.rls.audit.advisors import merged, read_finding
+from riptide.rls.audit.advisors import ask_advisors, merged, read_finding
 from riptide.rls.audit.expressions import (
     asks_for_service_role,
     compared_with_user,
@@ -30,8 +30,11 @@ from riptide.rls.audit.relations import check_relations
 from riptide.rls.audit.rules import ADVISORS, RULES
 from riptide.rls.catalog import Relation
 from riptide.rls.intent import read_intent
+from riptide.runner import Completed
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from riptide.settings import Settings
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "rls.md"
@@ -282,6 +285,31 @@ def test_what_both_find_is_told_once() -> None:
     another = {**THEIRS, "detail": "has a row level security policy `two` that"}
     theirs = [read_finding(each) for each in (THEIRS, function, another)]
     assert merged(ours, theirs) == (*ours, theirs[2])
+
+
+class Fixed:
+    """A runner that gives the same answer to everything."""
+
+    def __init__(self, exit_code: int, body: object) -> None:
+        self.exit_code, self.body, self.argv = exit_code, body, [""]
+
+    def run(self, argv: Sequence[str], **_: Any) -> Completed:
+        """Give it."""
+        self.argv = list(argv)
+        return Completed(tuple(argv), self.exit_code, json.dumps(self.body), "", 0.1)
+
+
+def test_asking_the_advisors(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What says nothing of a local database is left out; a failure names the way without them."""
+    monkeypatch.setattr("riptide.toolchain.find_cli", lambda *_, **__: Path("supabase"))
+    told: list[str] = []
+    runner = Fixed(0, {"results": [THEIRS, {**THEIRS, "name": "unused_index"}]})
+    assert [each.rule for each in ask_advisors(settings, runner, told.append)] == [THEIRS["name"]]
+    assert runner.argv[1:3] == ["db", "advisors"]
+    assert told == ["asking supabase db advisors"]
+    failing = Fixed(1, {"_tag": "Error", "error": {"code": "DbAdvisorsError", "message": "no"}})
+    with pytest.raises(CommandError, match=r"advisors: no[\s\S]*inv rls\.audit, without"):
+        ask_advisors(settings, failing, told.append)
 
 
 # --- reports --------------------------------------------------------------------------------------

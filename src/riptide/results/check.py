@@ -20,7 +20,7 @@ class Level(StrEnum):
     WARNING = "warning"
     """May be meant so."""
     NOTE = "note"
-    """Could not be looked at, and why."""
+    """Good to know; or what could not be looked at, and why."""
 
 
 @dataclass(frozen=True, kw_only=True)
