@@ -676,12 +676,13 @@ def test_the_advisors_add_what_only_they_find(notes: Database) -> None:
 
 def test_the_task(project: Settings, tmp_path: Path) -> None:
     """It exits with 0 on a clean schema, writes both reports and one JSON object."""
-    words = ("--json", f"--junit={tmp_path}/new/j.xml", f"--sarif={tmp_path}/s.json")
+    folder = project.root / "reports"
+    words = ("--json", f"--junit={folder}/j.xml", f"--sarif={tmp_path}/s.json")
     run = inv(project, "rls.audit", *words)
     out, _ = run.communicate(timeout=60)
     assert run.returncode == 0, out
     assert json.loads(out)["ok"] is True
-    suites = ET.parse(tmp_path / "new" / "j.xml").getroot()
+    suites = ET.parse(folder / "j.xml").getroot()
     assert suites.get("failures") == "0"
     assert len(suites) == len(RULES)
     assert json.loads((tmp_path / "s.json").read_text("utf-8"))["runs"][0]["results"] == []

@@ -63,10 +63,10 @@ def verify(
 )
 def audit(
     c: Context,
-    target: str = "",
+    target: str | None = None,
     advisors: bool = False,
-    junit: str = "",
-    sarif: str = "",
+    junit: str | None = None,
+    sarif: str | None = None,
     json: bool = False,
 ) -> None:
     """Look for what weakens Row Level Security in the catalog; 3 on an error or a warning."""
