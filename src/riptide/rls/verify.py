@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from riptide.errors import ConfigError, RlsError, RlsViolationError
+from riptide.errors import RlsError, RlsViolationError
 from riptide.results import RlsCheck, RlsReport, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
-    from riptide.rls.actors import Endpoint
+    from psycopg import Connection
+
+    from riptide.rls.actors import Actors, Endpoint
     from riptide.rls.catalog import Relation
+    from riptide.rls.intent import Intent
     from riptide.rls.plan import Plan, TablePlan
+    from riptide.rls.probes_sql import Database
     from riptide.settings import Settings, Target
 
 
@@ -44,43 +48,114 @@ def verify_rls(
             users cannot be made, or rows of a table cannot be made.
         RlsViolationError: With ``raise_on_violation``: not everything is ok.
     """
-    from riptide._interrupts import as_exceptions, ignored
-    from riptide.database import connect
-    from riptide.rls.actors import open_actors
-    from riptide.rls.agreement import check_schemas
-    from riptide.rls.catalog import read_catalog
+    from riptide.rls.endpoint import endpoint_of
     from riptide.rls.intent import read_intent
-    from riptide.rls.plan import make_plan
-    from riptide.rls.probes_sql import Database
-    from riptide.settings import Settings, Target
+    from riptide.settings import Settings
 
     began = time.monotonic()
-    tell = progress or (lambda _: None)
     settings = settings or Settings.load()
+    # Before anything is connected to: what it says may be wrong.
     intent = read_intent(settings.supabase_dir / "rls.toml")
-    endpoint = _endpoint(settings, allow_remote=allow_remote)
-    target = Target(kind=settings.target.kind, url=endpoint.db_url)
-    with connect(target) as connection, _database_errors(endpoint):
-        check_schemas(connection, settings)
-        plan = make_plan(connection, intent, read_catalog(connection, settings.config.schemas))
-        checks: list[RlsCheck] = []
-        if plan.tables:
-            tell("making two users through the Auth API")
-            with as_exceptions(), open_actors(endpoint, connection) as actors:
-                database = Database(connection)
-                try:
-                    checks = _probe(plan, actors, database, tell)
-                finally:
-                    with ignored():
-                        _clear(plan, database, target)
-    checks += [_undeclared(each) for each in plan.undeclared]
+    endpoint = endpoint_of(settings, allow_remote=allow_remote)
+    with verification(settings, intent, endpoint, progress or (lambda _: None)) as run:
+        checks = run()
     report = RlsReport(target=endpoint.name, checks=tuple(checks), seconds=time.monotonic() - began)
     if raise_on_violation and not report.ok:
         raise RlsViolationError(report, next_step="inv rls.verify")
     return report
 
 
-def _probe(plan: Plan, actors: Any, database: Any, tell: Callable[[str], None]) -> list[RlsCheck]:
+@contextmanager
+def verification(
+    settings: Settings, intent: Intent, endpoint: Endpoint, tell: Callable[[str], None]
+) -> Iterator[Run]:
+    """Give what verifies the database as often as it is called, with the same two users.
+
+    Args:
+        settings: The project's.
+        intent: What the database is held to.
+        endpoint: Where the API and the database are.
+        tell: Called with a phrase before something that takes time.
+
+    Raises:
+        ConfigError: The intent names what is not there.
+        DatabaseError: The database cannot be reached.
+        RlsError: Users or rows cannot be made.
+    """
+    from riptide.database import connect
+    from riptide.settings import Target
+
+    target = Target(kind=settings.target.kind, url=endpoint.db_url)
+    with connect(target) as connection, _database_errors(endpoint), ExitStack() as stack:
+        yield Run(settings, intent, endpoint, target, connection, stack, tell)
+
+
+class Run:
+    """A verification under way: the users are made when the first table is tried."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        intent: Intent,
+        endpoint: Endpoint,
+        target: Target,
+        connection: Connection[Any],
+        stack: ExitStack,
+        tell: Callable[[str], None],
+    ) -> None:
+        self._settings = settings
+        self._intent = intent
+        self._endpoint = endpoint
+        self._target = target
+        self._connection = connection
+        self._stack = stack
+        self._tell = tell
+        self._actors: Actors | None = None
+
+    def __call__(self, only: Collection[str] | None = None) -> list[RlsCheck]:
+        """Try everything as everybody; the rows of this call are gone afterwards.
+
+        Args:
+            only: The tables to try, as ``schema.table``; by default each that is declared.
+        """
+        from riptide._interrupts import ignored
+        from riptide.rls.agreement import check_schemas
+        from riptide.rls.catalog import read_catalog
+        from riptide.rls.plan import make_plan
+        from riptide.rls.probes_sql import Database
+
+        check_schemas(self._connection, self._settings)
+        catalog = read_catalog(self._connection, self._settings.config.schemas)
+        plan = make_plan(self._connection, self._intent, catalog)
+        checks: list[RlsCheck] = []
+        if plan.tables:
+            actors = self._open_actors()
+            database = Database(self._connection)
+            try:
+                checks = _probe(plan, actors, database, self._tell, only)
+            finally:
+                with ignored():
+                    _clear(plan, database, self._target)
+        return checks + [_undeclared(each) for each in plan.undeclared]
+
+    def _open_actors(self) -> Actors:
+        from riptide._interrupts import as_exceptions
+        from riptide.rls.actors import open_actors
+
+        if self._actors is None:
+            self._tell("making two users through the Auth API")
+            self._stack.enter_context(as_exceptions())
+            self._actors = self._stack.enter_context(open_actors(self._endpoint, self._connection))
+        return self._actors
+
+
+def _probe(
+    plan: Plan,
+    actors: Actors,
+    database: Database,
+    tell: Callable[[str], None],
+    only: Collection[str] | None,
+) -> list[RlsCheck]:
     from riptide.rls.probes_http import TableProbe
     from riptide.rls.probes_other import PartitionProbe, ViewProbe
 
@@ -93,6 +168,8 @@ def _probe(plan: Plan, actors: Any, database: Any, tell: Callable[[str], None]) 
     for each in probes:
         if each.plan.relation.is_table:
             each.make_base()
+    if only is not None:
+        probes = [each for each in probes if each.plan.name in only or each.plan.parent in only]
     checks: dict[str, list[RlsCheck]] = {}
     # Views while the rows behind them are there, then each table before those it refers to.
     for each in reversed(probes):
@@ -101,7 +178,7 @@ def _probe(plan: Plan, actors: Any, database: Any, tell: Callable[[str], None]) 
     return [check for each in probes for check in checks[each.plan.name]]
 
 
-def _clear(plan: Plan, database: Any, target: Target) -> None:
+def _clear(plan: Plan, database: Database, target: Target) -> None:
     """Delete the rows, children first.
 
     A connection on which an interruption has left a query under way is given up for a new one, as
@@ -130,7 +207,7 @@ def _clear(plan: Plan, database: Any, target: Target) -> None:
         _clear_tables(plan, database)
 
 
-def _clear_tables(plan: Plan, database: Any) -> None:
+def _clear_tables(plan: Plan, database: Database) -> None:
     for each in reversed(plan.tables):
         if each.relation.is_table:
             database.clear(each)
@@ -150,62 +227,6 @@ def _undeclared(relation: Relation) -> RlsCheck:
         verdict=Verdict.UNDECLARED,
         tried="nothing: supabase/rls.toml does not say who may do what with it",
         seen=f"the API exposes it; {remedy}",
-    )
-
-
-def _endpoint(settings: Settings, *, allow_remote: bool) -> Endpoint:
-    from riptide.rls.actors import Endpoint
-    from riptide.stack import open_stack
-
-    if settings.target.is_local:
-        status = open_stack(settings).status()
-        if not status.running:
-            raise RlsError(
-                "the local stack is not running",
-                state="nothing was tried",
-                next_step="inv stack.start",
-            )
-        if not (status.api_url and status.publishable_key and status.secret_key):
-            raise RlsError(
-                "the local stack runs without its API or its Auth server",
-                state="nothing was tried",
-                next_step="inv stack.stop, then `inv stack.start`",
-            )
-        return Endpoint(
-            name=f"local ({status.api_url})",
-            api_url=status.api_url,
-            db_url=status.db_url,
-            publishable_key=status.publishable_key,
-            secret_key=status.secret_key,
-            remedy="inv stack.status",
-        )
-    if not allow_remote:
-        raise ConfigError(
-            f"the target is not this project's local stack: {settings.target.name}",
-            detail="  Two users and their rows would be made there, and removed again.",
-            state="nothing was tried",
-            next_step="inv rls.verify --allow-remote, if that is meant",
-        )
-    needed = {
-        "SUPABASE_DB_URL": settings.target.url,
-        "SUPABASE_URL": settings.api_url,
-        "SUPABASE_PUBLISHABLE_KEY": settings.publishable_key,
-        "SUPABASE_SECRET_KEY": settings.secret_key,
-    }
-    missing = [name for name, value in needed.items() if not value]
-    if missing:
-        raise ConfigError(
-            f"the remote project is not known well enough: {', '.join(missing)}",
-            state="nothing was tried",
-            next_step="set that in the environment or in .env",
-        )
-    return Endpoint(
-        name=f"{settings.target.name}, {settings.api_url}",
-        api_url=settings.api_url,
-        db_url=settings.target.url,
-        publishable_key=settings.publishable_key,
-        secret_key=settings.secret_key,
-        remedy="check SUPABASE_URL and the network",
     )
 
 

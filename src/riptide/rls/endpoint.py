@@ -1,0 +1,72 @@
+"""Where the API and the database of a verification are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from riptide.errors import ConfigError, RlsError
+from riptide.rls.actors import Endpoint
+
+if TYPE_CHECKING:
+    from riptide.settings import Settings
+
+
+def endpoint_of(settings: Settings, *, allow_remote: bool) -> Endpoint:
+    """Give where a target's API and database are.
+
+    Raises:
+        ConfigError: It is remote, and that is not allowed or not all of it is known.
+        RlsError: The local stack is not running.
+    """
+    from riptide.stack import open_stack
+
+    if settings.target.is_local:
+        status = open_stack(settings).status()
+        if not status.running:
+            raise RlsError(
+                "the local stack is not running",
+                state="nothing was tried",
+                next_step="inv stack.start",
+            )
+        if not (status.api_url and status.publishable_key and status.secret_key):
+            raise RlsError(
+                "the local stack runs without its API or its Auth server",
+                state="nothing was tried",
+                next_step="inv stack.stop, then `inv stack.start`",
+            )
+        return Endpoint(
+            name=f"local ({status.api_url})",
+            api_url=status.api_url,
+            db_url=status.db_url,
+            publishable_key=status.publishable_key,
+            secret_key=status.secret_key,
+            remedy="inv stack.status",
+        )
+    if not allow_remote:
+        raise ConfigError(
+            f"the target is not this project's local stack: {settings.target.name}",
+            detail="  Two users and their rows would be made there, and removed again.",
+            state="nothing was tried",
+            next_step="inv rls.verify --allow-remote, if that is meant",
+        )
+    needed = {
+        "SUPABASE_DB_URL": settings.target.url,
+        "SUPABASE_URL": settings.api_url,
+        "SUPABASE_PUBLISHABLE_KEY": settings.publishable_key,
+        "SUPABASE_SECRET_KEY": settings.secret_key,
+    }
+    missing = [name for name, value in needed.items() if not value]
+    if missing:
+        raise ConfigError(
+            f"the remote project is not known well enough: {', '.join(missing)}",
+            state="nothing was tried",
+            next_step="set that in the environment or in .env",
+        )
+    return Endpoint(
+        name=f"{settings.target.name}, {settings.api_url}",
+        api_url=settings.api_url,
+        db_url=settings.target.url,
+        publishable_key=settings.publishable_key,
+        secret_key=settings.secret_key,
+        remedy="check SUPABASE_URL and the network",
+    )
