@@ -115,6 +115,13 @@ def check_columns(
         section = table.section if role == "authenticated" else f"{table.section}.{role}"
         for column in rules.update_columns or ():
             check(section, "update_columns", column)
+    for column in table.set_once:
+        check(table.section, "set_once", column)
+        found = relation.column(column)
+        if found is not None and (found.not_null or found.automatic):
+            raise intent.error(
+                table.section, "set_once", f"names a column that is set from the start: {column}"
+            )
     for column, value in table.row.items():
         section = f"{table.section}.row"
         check(section, column, column)

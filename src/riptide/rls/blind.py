@@ -59,6 +59,24 @@ class Blind:
         )
         return self._on_row(plan, actor, row, write, kept=tuple(change) if changes else ())
 
+    def undo(self, plan: TablePlan, actor: Actor, row: Row, column: str, value: Any) -> Reply:
+        """Try to set a column back to nothing that somebody has set to a value."""
+        from psycopg import sql
+
+        name = sql.Identifier(column)
+        given = sql.SQL("update {} set {} = {} where {}").format(
+            table_of(plan),
+            name,
+            _value(plan, column, value),
+            _is(plan, {each: row[each] for each in plan.key}),
+        )
+        write = sql.SQL("update {} set {} = null where current of riptide_row").format(
+            table_of(plan), name
+        )
+        with self._undone():
+            self._database.connection.execute(given)
+            return self._on_row(plan, actor, row, write, kept=(column,))
+
     def delete(self, plan: TablePlan, actor: Actor, row: Row) -> Reply:
         """Try ``delete`` without a filter on one row."""
         from psycopg import sql

@@ -29,7 +29,7 @@ ROLES: tuple[Role, ...] = get_args(Role)
 _DEFAULTS: dict[Role, Word] = {"authenticated": "own", "anon": "none", "service_role": "all"}
 _RULE_KEYS = (*OPERATIONS, "update_columns")
 _SECTIONS = ("tables", "functions", "audit")
-_TABLE_KEYS = ("owner", *_RULE_KEYS, *ROLES, "row")
+_TABLE_KEYS = ("owner", "set_once", *_RULE_KEYS, *ROLES, "row")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +55,7 @@ class TableIntent:
         section: The section's name in the file, for messages: ``tables.profiles``.
         owner: The column that says whose row it is, or ``None`` for a table without owners.
         rules: For each role.
+        set_once: Columns that a user cannot change any more once they are not null.
         row: Values for columns that cannot be made up.
     """
 
@@ -63,6 +64,7 @@ class TableIntent:
     section: str
     owner: str | None = None
     rules: Mapping[Role, Rules]
+    set_once: tuple[str, ...] = ()
     row: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -149,6 +151,9 @@ def _table(intent: Intent, name: str, value: object) -> TableIntent:
     owner = value.get("owner")
     if owner is not None and (not isinstance(owner, str) or not owner):
         raise intent.error(section, "owner", f"must be a column's name, not {owner!r}")
+    set_once = value.get("set_once", [])
+    if not isinstance(set_once, list) or not all(isinstance(each, str) for each in set_once):
+        raise intent.error(section, "set_once", "must be a list of columns")
     row = value.get("row", {})
     if not isinstance(row, dict):
         raise intent.error(section, "row", "must be a section of column = value")
@@ -172,6 +177,7 @@ def _table(intent: Intent, name: str, value: object) -> TableIntent:
         section=section,
         owner=owner,
         rules=rules,
+        set_once=tuple(set_once),
         row=row,
     )
 

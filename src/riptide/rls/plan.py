@@ -47,6 +47,7 @@ class TablePlan:
         insert: Where each value of a new row comes from.
         change: The columns that a user may change, with values for them.
         fixed: The columns that a user may not change, with values for them.
+        settled: The columns that a user may set and then not change, with values for them.
         untried: The columns that a user may not change and for which no two values are known.
         mark: The column by which the rows of this run are found: the owner, or one of which each
             row gets a value of its own.
@@ -59,6 +60,7 @@ class TablePlan:
     insert: Mapping[str, Source] = field(default_factory=dict)
     change: Mapping[str, ColumnValues] = field(default_factory=dict)
     fixed: Mapping[str, ColumnValues] = field(default_factory=dict)
+    settled: Mapping[str, ColumnValues] = field(default_factory=dict)
     untried: tuple[str, ...] = ()
     mark: str = ""
     parent: str = ""
@@ -209,9 +211,20 @@ def _plan_table(
         insert=insert,
         change=change,
         fixed=fixed,
+        settled={name: _settled(connection, table, relation, name) for name in table.set_once},
         untried=tuple(untried),
         mark=mark,
     )
+
+
+def _settled(
+    connection: Connection[Any], table: TableIntent, relation: Relation, name: str
+) -> ColumnValues:
+    column = next(each for each in relation.columns if each.name == name)
+    values = find_values(connection, relation, column)
+    if not values.values:
+        raise _cannot_make(table, column, "no value could be made up that it could be set to")
+    return values
 
 
 def _suits_a_change(relation: Relation, column: Column) -> tuple[bool, bool, bool, bool]:

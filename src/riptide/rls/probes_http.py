@@ -142,6 +142,7 @@ class TableProbe:
                 tried = f"update {name} of the owner's row"
                 fixed.append(self._renewed(self._try_write(owner, tried, change, changes=True)))
             fixed += self._try_untried()
+            fixed += self._try_settled()
         # Those who may go last: what they do can settle the row, as revoking does, and it proves
         # that the others' tries would have worked. The service role has the last word.
         last = {
@@ -201,6 +202,17 @@ class TableProbe:
                 attempt = Attempt(tried=attempt.tried, reply=reply)
             attempts.append(attempt)
         return attempts
+
+    def _try_settled(self) -> list[Attempt]:
+        """Try as the owner to take back what stays once it is set."""
+        row = self._base()
+        return [
+            blind_attempt(
+                f"set {name} back to nothing once it is set {UNDONE}",
+                self.blind.undo(self.plan, self.actors.owner, row, name, values.make()),
+            )
+            for name, values in self.plan.settled.items()
+        ]
 
     def _touch(self, actor: Actor, name: str) -> Attempt:
         row = self._base()
