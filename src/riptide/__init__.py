@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from riptide.migrations.reset import reset_database
     from riptide.migrations.restore import restore_rows
     from riptide.migrations.rollback import rollback_migrations
-    from riptide.rls import verify_rls
+    from riptide.rls import mutate_rls, verify_rls
     from riptide.rls.audit import audit_rls
     from riptide.settings import Settings
     from riptide.stack import open_stack
@@ -73,6 +73,7 @@ __all__ = [
     "diff_migration",
     "initialize_supabase",
     "list_migrations",
+    "mutate_rls",
     "open_stack",
     "plan_push",
     "repair_history",
@@ -100,6 +101,7 @@ _HOMES = {
     "reset_database": "riptide.migrations.reset",
     "restore_rows": "riptide.migrations.restore",
     "rollback_migrations": "riptide.migrations.rollback",
+    "mutate_rls": "riptide.rls",
     "verify_rls": "riptide.rls",
 }
 

@@ -373,6 +373,15 @@ PLANTED: dict[str, tuple[str, str, str, str]] = {
         ),
         'update_columns = ["body"]\n',
     ),
+    "columns of a new row beyond those of rls.toml": (
+        "error grant-wider-than-intent public.notes",
+        "",
+        (
+            "revoke insert on public.notes from authenticated;"
+            "grant insert (user_id, body) on public.notes to authenticated;"
+        ),
+        'insert_columns = ["user_id", "body"]\n',
+    ),
     "writes through a view": (
         "error grant-wider-than-intent public.notes_view",
         (

@@ -119,6 +119,8 @@ def test_the_project_declares_its_three_tables() -> None:
         ),
         ('[tables.notes]\nowner = "id"\nupdate_columns = []\n', 'for none say update = "none"'),
         ('[tables.notes]\nowner = "id"\nupdate_columns = "body"\n', "must be a list of columns"),
+        ('[tables.notes]\nowner = "id"\ninsert_columns = []\n', 'for none say insert = "none"'),
+        ('[tables.notes]\nowner = "id"\nset_once = "done_at"\n', "must be a list of columns"),
         (
             '[tables.notes]\nowner = "id"\n[tables."public.notes"]\nowner = "id"\n',
             "declares public.notes a second time",

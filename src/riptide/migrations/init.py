@@ -22,7 +22,8 @@ _RLS_TOML = """\
 #   owner = "user_id"       the column that says whose row it is; a signed-in user may then
 #                           select, insert, update and delete their own rows, and anon nothing
 #   delete = "none"         select | insert | update | delete = "own" | "all" | "none"
-#   update_columns = ["name"]
+#   update_columns = ["name"]    insert_columns likewise; set_once = ["closed_at"] for columns that
+#                           stay as they are once they are set
 #
 # A table of the API that has no section here is reported as undeclared. A partition that clients
 # have privileges on stands under its table's section. What `inv rls.audit` finds and is meant so:

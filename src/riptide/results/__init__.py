@@ -25,6 +25,7 @@ from riptide.results.migrations import (
     PushResult,
     ResetResult,
 )
+from riptide.results.mutation import Fate, MutantResult, MutationReport
 from riptide.results.repair import Cause, Diagnosis, HistoryDiagnosis, RepairResult
 from riptide.results.rls import RlsCheck, RlsReport, Verdict
 from riptide.results.rollback import (
@@ -45,6 +46,7 @@ __all__ = [
     "CheckStep",
     "Diagnosis",
     "DiffResult",
+    "Fate",
     "Finding",
     "HistoryDiagnosis",
     "InitResult",
@@ -52,6 +54,8 @@ __all__ = [
     "Migration",
     "MigrationList",
     "MigrationState",
+    "MutantResult",
+    "MutationReport",
     "NewMigration",
     "PlannedMigration",
     "Problem",

@@ -113,8 +113,12 @@ def check_columns(
             accept(table.section, "owner", table.owner, str(uuid.UUID(int=0)))
     for role, rules in table.rules.items():
         section = table.section if role == "authenticated" else f"{table.section}.{role}"
-        for column in rules.update_columns or ():
-            check(section, "update_columns", column)
+        for key, columns in (
+            ("insert_columns", rules.insert_columns),
+            ("update_columns", rules.update_columns),
+        ):
+            for column in columns or ():
+                check(section, key, column)
     for column in table.set_once:
         check(table.section, "set_once", column)
         found = relation.column(column)

@@ -27,7 +27,8 @@ Role = Literal["authenticated", "anon", "service_role"]
 OPERATIONS: tuple[Operation, ...] = get_args(Operation)
 ROLES: tuple[Role, ...] = get_args(Role)
 _DEFAULTS: dict[Role, Word] = {"authenticated": "own", "anon": "none", "service_role": "all"}
-_RULE_KEYS = (*OPERATIONS, "update_columns")
+_COLUMN_KEYS = ("insert_columns", "update_columns")
+_RULE_KEYS = (*OPERATIONS, *_COLUMN_KEYS)
 _SECTIONS = ("tables", "functions", "audit")
 _TABLE_KEYS = ("owner", "set_once", *_RULE_KEYS, *ROLES, "row")
 
@@ -38,11 +39,17 @@ class Rules:
 
     Attributes:
         words: For each operation whose rows: their own, all, none.
-        update_columns: The columns that the role may change, or ``None`` for every one.
+        insert_columns: The columns that the role may give a new row, or ``None`` for every one.
+        update_columns: The columns that the role may change, likewise.
     """
 
     words: Mapping[Operation, Word]
+    insert_columns: tuple[str, ...] | None = None
     update_columns: tuple[str, ...] | None = None
+
+    def columns(self, operation: Operation) -> tuple[str, ...] | None:
+        """Give the columns that an operation is for, or ``None`` for every one."""
+        return {"insert": self.insert_columns, "update": self.update_columns}.get(operation)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,16 +212,20 @@ def _rules(
                 f'{operation} = "all" or "none"',
             )
         words[operation] = word
-    columns = value.get("update_columns")
-    if columns is not None and (
-        not isinstance(columns, list)
-        or not columns
-        or not all(isinstance(each, str) for each in columns)
-    ):
-        raise intent.error(
-            section, "update_columns", 'must be a list of columns; for none say update = "none"'
-        )
-    return Rules(words=words, update_columns=None if columns is None else tuple(columns))
+    columns: dict[str, tuple[str, ...] | None] = {}
+    for key in _COLUMN_KEYS:
+        given = value.get(key)
+        if given is not None and (
+            not isinstance(given, list)
+            or not given
+            or not all(isinstance(each, str) for each in given)
+        ):
+            word = key.partition("_")[0]
+            raise intent.error(
+                section, key, f'must be a list of columns; for none say {word} = "none"'
+            )
+        columns[key] = None if given is None else tuple(given)
+    return Rules(words=words, **columns)
 
 
 def _check_keys(

@@ -91,3 +91,36 @@ def audit(
         show.report(report, settings)
     if not report.ok:
         raise Exit(code=3)
+
+
+@task(
+    iterable=["tables"],
+    help={
+        "tables": "only this table (schema.table); may be given several times",
+        "all": "list every mutant, not the survivors alone",
+        "json": JSON_HELP,
+    },
+)
+def mutate(
+    c: Context,
+    tables: list[str],
+    all: bool = False,  # noqa: A002 - the flag's name
+    json: bool = False,
+) -> None:
+    """Prove the verification: break a copy of the schema in every way, and see who notices."""
+    from riptide import render
+    from riptide.render.mutation import mutation
+    from riptide.rls.mutate import mutate_rls
+
+    settings = settings_for()
+    if is_dry(c):
+        render.lines(["start a stack of its own, push the migrations, break them one by one"])
+        return
+    with render.progress() as progress:
+        report = mutate_rls(settings=settings, tables=tables or None, progress=progress)
+    if json:
+        render.as_json(report)
+    else:
+        mutation(report, every=all)
+    if not report.ok:
+        raise Exit(code=3)

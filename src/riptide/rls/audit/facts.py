@@ -89,11 +89,14 @@ select
     where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
   ) as columns,
   (
-    select coalesce(json_agg(r.rolname || ' ' || a.attname order by a.attnum), '[]'::json)
+    select coalesce(
+      json_agg(r.rolname || ' ' || o.operation || ' ' || a.attname order by a.attnum), '[]'::json
+    )
     from pg_roles as r
     join pg_attribute as a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
-    where {_CLIENT} and {_USAGE} and has_column_privilege(r.oid, c.oid, a.attnum, 'update')
-  ) as updatable,
+    cross join unnest(array['insert', 'update']) as o (operation)
+    where {_CLIENT} and {_USAGE} and has_column_privilege(r.oid, c.oid, a.attnum, o.operation)
+  ) as writable,
   (
     select coalesce(json_agg(distinct a.attname), '[]'::json)
     from pg_index as i
@@ -196,7 +199,7 @@ class Facts:
         owned_by: The clients that pass for its owner, whom policies do not bind.
         beyond: What clients may that RLS does not hold for, as ``role privilege``.
         columns: Each column's name as SQL writes it.
-        updatable: What clients may update, as ``role column``.
+        writable: The columns that clients may write, as ``role operation column``.
         indexed: The columns that an index begins with.
         read_as_owner: The relations that a view reads under its owner's name, or some view's below.
         users_as_caller: Whether it reads auth.users as the caller, whom nothing keeps from it.
@@ -209,7 +212,7 @@ class Facts:
     owned_by: tuple[str, ...] = ()
     beyond: tuple[str, ...] = ()
     columns: Mapping[str, str] = field(default_factory=dict)
-    updatable: tuple[str, ...] = ()
+    writable: tuple[str, ...] = ()
     indexed: tuple[str, ...] = ()
     read_as_owner: tuple[str, ...] = ()
     users_as_caller: bool = False

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from riptide.rls.audit.project import Project, Table
     from riptide.rls.intent import Operation, Role
 
+WITH_COLUMNS: tuple[Operation, ...] = ("insert", "update")
+
 
 def check_relations(project: Project) -> Iterator[AuditFinding]:
     """Look at each relation of the exposed schemas."""
@@ -161,11 +163,12 @@ def _wide_grants(table: Table) -> Iterator[AuditFinding]:
             (passing if _passes(table, role, operation) else held).append(f"{role} {operation}")
         if given:
             remedies.append(f"revoke {', '.join(given)} on {table.quoted} from public, {role};")
-        columns = _too_many(table, role)
-        if columns and "update" not in denied:
-            what = f"{role} update of {listed(columns)}"
-            (passing if _passes(table, role, "update") else held).append(what)
-            remedies.append(_only_these(table, role))
+        for operation in WITH_COLUMNS:
+            columns = _too_many(table, role, operation)
+            if columns and operation not in denied:
+                what = f"{role} {operation} of {listed(columns)}"
+                (passing if _passes(table, role, operation) else held).append(what)
+                remedies.append(_only_these(table, role, operation))
     if passing or held:
         told = "rls.toml denies what is granted: " + "; ".join(passing + held)
         yield rules.WIDE_GRANT.finding(
@@ -184,19 +187,23 @@ def _passes(table: Table, role: Role, operation: Operation) -> bool:
     return not table.relation.invoker
 
 
-def _too_many(table: Table, role: Role) -> list[str]:
-    """Give the columns that a client may update, and should not."""
-    allowed = table.intent.rules[role].update_columns if table.intent else None
-    if allowed is None or not table.may(role, "update"):
+def _too_many(table: Table, role: Role, operation: Operation) -> list[str]:
+    """Give the columns that a client may write, and should not."""
+    allowed = table.intent.rules[role].columns(operation) if table.intent else None
+    if allowed is None or not table.may(role, operation):
         return []
-    granted = [each.partition(" ") for each in table.facts.updatable]
-    return [column for who, _, column in granted if who == role and column not in allowed]
+    granted = [each.split(" ", 2) for each in table.facts.writable]
+    return [
+        column
+        for who, what, column in granted
+        if (who, what) == (role, operation) and column not in allowed
+    ]
 
 
-def _only_these(table: Table, role: Role) -> str:
-    allowed = (table.intent.rules[role].update_columns if table.intent else None) or ()
+def _only_these(table: Table, role: Role, operation: Operation) -> str:
+    allowed = (table.intent.rules[role].columns(operation) if table.intent else None) or ()
     columns = ", ".join(table.column(each) for each in allowed)
     return (
-        f"revoke update on {table.quoted} from public, {role};\n"
-        f"grant update ({columns}) on {table.quoted} to {role};"
+        f"revoke {operation} on {table.quoted} from public, {role};\n"
+        f"grant {operation} ({columns}) on {table.quoted} to {role};"
     )
