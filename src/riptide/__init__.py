@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from riptide.migrations.rollback import rollback_migrations
     from riptide.rls import mutate_rls, verify_rls
     from riptide.rls.audit import audit_rls
+    from riptide.rls.draft import draft_rls
     from riptide.settings import Settings
     from riptide.stack import open_stack
 
@@ -71,6 +72,7 @@ __all__ = [
     "create_migration",
     "diagnose_history",
     "diff_migration",
+    "draft_rls",
     "initialize_supabase",
     "list_migrations",
     "mutate_rls",
@@ -93,6 +95,7 @@ _HOMES = {
     "create_migration": "riptide.migrations.files",
     "diagnose_history": "riptide.migrations.diagnose",
     "diff_migration": "riptide.migrations.diff",
+    "draft_rls": "riptide.rls.draft",
     "initialize_supabase": "riptide.migrations.init",
     "list_migrations": "riptide.migrations.history",
     "open_stack": "riptide.stack",

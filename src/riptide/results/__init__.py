@@ -27,7 +27,7 @@ from riptide.results.migrations import (
 )
 from riptide.results.mutation import Fate, MutantResult, MutationReport
 from riptide.results.repair import Cause, Diagnosis, HistoryDiagnosis, RepairResult
-from riptide.results.rls import RlsCheck, RlsReport, Verdict
+from riptide.results.rls import RlsCheck, RlsDraft, RlsReport, Verdict
 from riptide.results.rollback import (
     RestoredTable,
     RestoreResult,
@@ -67,6 +67,7 @@ __all__ = [
     "RestoredTable",
     "Result",
     "RlsCheck",
+    "RlsDraft",
     "RlsReport",
     "RollbackResult",
     "RowLoss",

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from riptide.results._base import Result, count
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class Verdict(StrEnum):
@@ -44,6 +47,25 @@ class RlsCheck(Result):
     verdict: Verdict
     tried: str = ""
     seen: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RlsDraft(Result):
+    """What `draft_rls` has added to ``supabase/rls.toml``, or would.
+
+    Attributes:
+        path: The file.
+        tables: The tables and views that it did not declare.
+        functions: The functions, likewise.
+        text: The new sections.
+        written: Whether they were written to the file.
+    """
+
+    path: Path
+    tables: tuple[str, ...] = ()
+    functions: tuple[str, ...] = ()
+    text: str = ""
+    written: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

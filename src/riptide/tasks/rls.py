@@ -124,3 +124,23 @@ def mutate(
         mutation(report, every=all)
     if not report.ok:
         raise Exit(code=3)
+
+
+@task(help={"target": TARGET_HELP + "; looked at, never changed", "json": JSON_HELP})
+def init(c: Context, target: str | None = None, json: bool = False) -> None:
+    """Draft supabase/rls.toml from the catalog, for what it does not declare yet."""
+    from riptide import render
+    from riptide.rls.draft import draft_rls
+
+    settings = settings_for(target=target)
+    draft = draft_rls(settings=settings, write=not is_dry(c))
+    if json:
+        render.as_json(draft)
+        return
+    if not draft.text:
+        render.lines([f"{settings.relative(draft.path)} declares all that the API exposes"])
+        return
+    render.lines([draft.text, ""])
+    if draft.written:
+        where = settings.relative(draft.path)
+        render.lines([f"added to {where}: what is so now. Read it, correct it: inv rls.verify"])

@@ -63,7 +63,7 @@ def audit_rls(
         )
     intent = read_intent(settings.supabase_dir / "rls.toml")
     with connect(settings.target) as connection:
-        project = _read(connection, settings, intent)
+        project = read_project(connection, settings, intent)
     found = tuple(_check(project))
     if advisors:
         from riptide.rls.audit.advisors import ask_advisors, merged
@@ -83,7 +83,12 @@ def audit_rls(
     )
 
 
-def _read(connection: Connection[Any], settings: Settings, intent: Intent) -> Project:
+def read_project(connection: Connection[Any], settings: Settings, intent: Intent) -> Project:
+    """Read what the catalog says, in one read-only transaction, and join it with the intent.
+
+    Raises:
+        ConfigError: The intent names what is not there.
+    """
     from riptide.rls.agreement import check_schemas, declared_tables
     from riptide.rls.audit.facts import read_facts, read_functions, read_policies, read_roles
     from riptide.rls.audit.project import Project, join
