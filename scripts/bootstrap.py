@@ -8,7 +8,7 @@
 
 Needs Python 3.11 or newer and nothing else; Node.js comes along where there is none. Nothing is
 installed outside the project's folder but caches. The second time there is nothing to install
-and it costs some hundredths of a second; `inv` and `nox` in .venv are then the ordinary way.
+and it costs less than a second; `inv` and `nox` in .venv are then the ordinary way.
 """
 
 # Python 3.6 must be able to read this file as far as it runs there: to say that it is too old.

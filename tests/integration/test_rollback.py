@@ -19,6 +19,7 @@ from riptide import (
     LockTimeoutError,
     MigrationError,
     apply_migrations,
+    create_migration,
     list_migrations,
     rollback_migrations,
 )
@@ -705,3 +706,17 @@ def test_nothing_runs_in_threads(db: Database) -> None:
     db.given(1, ONE, "drop table public.one;")
     back(db)
     assert threading.active_count() == 1
+
+
+def test_twin_that_is_still_the_template(db: Database) -> None:
+    """A rollback that nobody has written yet takes nothing back, and its history row stays."""
+    made = create_migration("create_teams", settings=db.settings)
+    with pytest.raises(MigrationError, match="is still the template: it has no statement"):
+        apply_migrations(settings=db.settings)
+    made.path.write_text("create table public.teams (id int);", encoding="utf-8")
+    apply_migrations(settings=db.settings)
+    with pytest.raises(MigrationError, match=r"no rollback: .* is still the template") as caught:
+        rollback_migrations(settings=db.settings)
+    assert "empty if there is nothing to take back" in (caught.value.next_step or "")
+    assert db.tables() == {"teams"}
+    assert len(db.applied()) == 1

@@ -43,9 +43,16 @@ _ROLLBACK_TEMPLATE = """\
 -- Takes {file} back: drops what it made, newest first, and nothing else.
 --
 -- `inv migrate.rollback` runs it in one transaction with the removal of its history row.
--- An empty file says that there is nothing to take back.
+-- Where there is nothing to take back, say so here in place of these lines.
 
 """
+
+
+def is_template(path: Path, text: str) -> bool:
+    """Whether a migration or a rollback twin is as `create_migration` wrote it: still empty."""
+    name = path.stem.partition("_")[2]
+    templates = (_MIGRATION_TEMPLATE, _ROLLBACK_TEMPLATE)
+    return text.split() in [each.format(name=name, file=path.name).split() for each in templates]
 
 
 @dataclass(frozen=True)

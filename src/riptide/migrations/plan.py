@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from riptide.errors import DriftError, MigrationError
-from riptide.migrations.files import read_sql
+from riptide.migrations.files import is_template, read_sql
 from riptide.migrations.history import list_migrations
 from riptide.migrations.outcome import count
 from riptide.migrations.sql import line_of, not_one_transaction, split
@@ -91,6 +91,15 @@ def usable(found: MigrationList, settings: Settings, *, include_all: bool) -> di
         for each in found.pending
         if each.path is not None
     }
+    for each in found.pending:
+        # Once applied it could not be written any more: that would be an edit.
+        if each.path is not None and is_template(each.path, texts[each.path.name]):
+            raise MigrationError(
+                f"{settings.relative(each.path)} is still the template: it has no statement",
+                file=each.path,
+                state="nothing was applied",
+                next_step="write it and its rollback, or delete both",
+            )
     _refuse_mixed(found.pending, texts, settings)
     return texts
 

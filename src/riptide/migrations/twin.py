@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from riptide.errors import DatabaseError, MigrationError, RiptideError
 from riptide.migrations.drift import Edit, edit_of
-from riptide.migrations.files import read_sql
+from riptide.migrations.files import is_template, read_sql
 from riptide.migrations.lock import keep_lock
 from riptide.migrations.session import for_twin
 from riptide.migrations.sql import line_of, split
@@ -94,6 +94,13 @@ def read_twin(migration: Migration, stored: Sequence[str] | None, settings: Sett
             next_step=f"write {shown} (empty if there is nothing to take back)",
         )
     text = read_sql(path, settings)
+    if is_template(path, text) and any(stored or ()):
+        raise MigrationError(
+            f"{migration.label} has no rollback: {shown} is still the template",
+            file=path,
+            state="nothing was changed",
+            next_step=f"write {shown} (empty if there is nothing to take back)",
+        )
     for statement in split(text):
         reason, next_step = _unfit(statement.words, statement.text)
         if statement.controls_transaction:

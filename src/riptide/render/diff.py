@@ -40,5 +40,5 @@ def diff(found: DiffResult, settings: Settings) -> None:
         f"{plural(found.statements, 'statement')}, tried on a scratch database, "
         f"in {seconds(found.seconds)}"
     )
-    show(Text.assemble(("next: ", "bold green"), "read it; this database has the change already:"))
+    show(Text.assemble(("next:  ", "bold green"), "read it; this database has the change already:"))
     show(f"       {found.next_step}")

@@ -143,4 +143,4 @@ def initialized(result: InitResult, relative: Callable[..., str]) -> None:
         return
     for path in result.created:
         show(f"wrote {relative(path)}")
-    show("next: inv up")
+    show("next:  inv migrate.new <name>, then inv up")

@@ -132,7 +132,7 @@ def status(
         "include_all": "apply files too that are older than the newest applied one",
         "include_seed": "run the seed files of config.toml afterwards",
         "rehearse": "try all files on a scratch database first (the default where not local)",
-        "no_rehearse": "do not",
+        "no_rehearse": "do not, even where the target is not local",
         "lock_wait": "seconds to wait for another push or rollback to end (default 60)",
         "lock_timeout": "seconds that a statement waits for a lock (default 5)",
         "no_lock": "push through a pooler that cannot keep other pushes out",

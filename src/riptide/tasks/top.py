@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from invoke.exceptions import Exit
 
+from riptide.errors import ToolNotFoundError
 from riptide.tasks._task import BACKEND_HELP, JSON_HELP, is_dry, settings_for, task
 
 if TYPE_CHECKING:
@@ -39,7 +41,7 @@ def up(c: Context, backend: str | None = None, json: bool = False) -> None:
 
 @task(help={"backend": BACKEND_HELP})
 def down(c: Context, backend: str | None = None) -> None:
-    """Stop the local stack and keep its data (inv stack.stop)."""
+    """Stop the local stack, keep its data (stack.stop can delete it)."""
     from riptide.tasks import stack
 
     stack.stop(c, backend=backend)
@@ -54,6 +56,12 @@ def test(c: Context, sessions: str | None = None) -> None:
     from riptide import render
     from riptide.runner import foreground
 
+    if find_spec("nox") is None:
+        raise ToolNotFoundError(
+            "nox is not installed where inv is",
+            state="nothing was tested",
+            next_step="pip install nox, and write a noxfile.py where there is none",
+        )
     words = [sys.executable, "-m", "nox"]
     if sessions:
         words += ["--session", *sessions.split(",")]
