@@ -61,6 +61,13 @@ class Target:
         return f"{self.kind} ({parts.netloc.rpartition('@')[2]}{parts.path})"
 
     @property
+    def flag(self) -> str:
+        """What a command has to say to mean it, with a space before; empty for the local one."""
+        if self.is_local:
+            return ""
+        return f" --target {LINKED if self.kind == LINKED else 'remote'}"
+
+    @property
     def address(self) -> str:
         """Its URL without the password: what may stand in a process list."""
         from riptide._url import without_password

@@ -144,3 +144,19 @@ def test_push_killed_at_any_moment_converges(db: Database) -> None:
         runs = db.sql("select n, count(*) from public.runs group by n order by n")
         assert runs == [(1, 1), (2, 1), (3, 1)], (seed, number, output)
         db.clean()
+
+
+def test_push_whose_database_goes_away_claims_nothing(started: Settings) -> None:
+    """Where nobody can look what was applied no file is blamed, and none is said to be left out."""
+    process = inv(started, "migrate.push")
+    wait_for_sleep(started)
+    open_stack(started).stop()
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 1, output
+    assert "error: the push broke off at 20250102000000_m.sql: " in output
+    assert "state: how much was applied is not known" in output
+    assert "next:  inv migrate.status, once the database answers" in output
+    assert "nothing of this file" not in output
+    open_stack(started).start()
+    apply_migrations(settings=started)
+    assert tables(started) == {"quick", "slow", "end_"}

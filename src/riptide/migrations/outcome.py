@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from riptide.runner import Runner
     from riptide.settings import Settings
 
+UNKNOWN = "how much was applied is not known"
+
 _SESSION_END = 5.0  # seconds that an interrupted CLI's session may take; it looks once a second
 
 
@@ -46,11 +48,19 @@ def failed(
     from riptide.cli import failure
 
     state, now_pending = _looked_up(settings, before, runner)
+    push = f"inv migrate.push{settings.target.flag}"
+    if state == UNKNOWN:  # the connection went: it may have been after the commit
+        return failure(
+            answer,
+            f"the push broke off at {clock.last}" if clock.last else "the push broke off",
+            state=state,
+            next_step=f"inv migrate.status{settings.target.flag}, once the database answers",
+        )
     if answer.error_code != "DbPushApplyError":
         return failure(answer, "the push failed", state=state)
     if not now_pending:
         what = f"seed {clock.seed}" if clock.seed else "after the migrations, the push"
-        return database_error(answer, what, state=state, next_step="mend it, then push again")
+        return database_error(answer, what, state=state, next_step=f"mend it, then {push}")
     culprit = next(
         (each for each in now_pending if each.path and each.path.name == clock.last),
         now_pending[0],
@@ -66,11 +76,11 @@ def failed(
         culprit.path,
         settings,
         state=f"{halves or 'nothing of this file was applied'}; {state}",
-        next_step=f"mend the file, then `inv migrate.push`{again}",
+        next_step=f"mend the file, then `{push}`{again}",
     )
     if error.sqlstate == "55P03":
         error.next_step = (
-            "wait for, or end, the transaction that holds the lock; then `inv migrate.push` "
+            f"wait for, or end, the transaction that holds the lock; then `{push}` "
             "(--lock-timeout sets how long a statement waits)"
         )
     return error
@@ -93,7 +103,8 @@ def interrupted(
         runner: Runs the CLI, where only it can read the history.
     """
     return Interrupted(
-        _state_after_interruption(session, settings, before, texts, runner), "inv migrate.push"
+        _state_after_interruption(session, settings, before, texts, runner),
+        f"inv migrate.push{settings.target.flag}",
     )
 
 
@@ -108,7 +119,7 @@ def _looked_up(
     try:
         after = list_migrations(settings=settings, runner=runner)
     except RiptideError:  # the database is gone: the push's own error is the one to tell
-        return "how much was applied is not known", before.pending
+        return UNKNOWN, before.pending
     planned = {each.version for each in before.pending}
     pending = tuple(each for each in after.pending if each.version in planned)
     done = len(before.pending) - len(pending)
@@ -129,7 +140,7 @@ def _state_after_interruption(
     try:
         busy = wait_for_cli(session, time.monotonic() + _SESSION_END)
     except psycopg.Error:
-        return "how much was applied is not known"
+        return UNKNOWN
     if busy:
         return f"a session is still at work on the database ({busy}); what it does may be applied"
     state, pending = _looked_up(settings, before, runner)

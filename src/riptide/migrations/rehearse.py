@@ -90,7 +90,7 @@ def _failed(
             state=state,
             next_step="mend it, or push with --no-rehearse",
         )
-    next_step = "mend the file, then `inv migrate.push`"
+    next_step = f"mend the file, then `inv migrate.push{settings.target.flag}`"
     if _NOT_THERE.search(words):
         next_step = (
             "the scratch database lacks what this needs of hosted Supabase: "

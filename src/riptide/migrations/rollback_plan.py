@@ -124,6 +124,4 @@ def command(*, steps: int, to: str | None, settings: Settings) -> str:
         words.append(f"--to {_version(to)}")
     elif steps != 1:
         words.append(f"--steps {steps}")
-    if not settings.target.is_local:
-        words.append("--target remote")
-    return " ".join(words)
+    return " ".join(words) + settings.target.flag
