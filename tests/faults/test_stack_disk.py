@@ -9,12 +9,15 @@ import subprocess
 import sys
 from contextlib import contextmanager
 from dataclasses import replace
+from importlib import import_module
+from pkgutil import walk_packages
 from typing import TYPE_CHECKING
 
 import pytest
 from _requires import require
 from _stacks import processes_of, rows
 
+import riptide
 from riptide import StackError, open_stack
 
 if TYPE_CHECKING:
@@ -33,6 +36,13 @@ NOBODY = 65534
 def as_nobody() -> Iterator[None]:
     """Be an ordinary user for a while, as far as files go."""
     require(os.name == "posix" and os.geteuid() == 0, "root")
+    # What is imported for the first time within would be looked for as nobody, who may not get to
+    # this Python.
+    for each in walk_packages(riptide.__path__, "riptide."):
+        if each.name not in ("riptide.pytest_plugin", "riptide.__main__"):
+            import_module(each.name)
+    for name in ("encodings.ascii", "filelock", "platformdirs", "psutil", "http.client", "tomllib"):
+        import_module(name)
     os.setegid(NOBODY)
     os.seteuid(NOBODY)
     try:

@@ -85,12 +85,12 @@ def initialize_supabase(
         ignore = folder / "supabase" / ".gitignore"
         intent = folder / "supabase" / "rls.toml"
         if not intent.exists():
-            intent.write_text(_RLS_TOML, encoding="ascii")
+            intent.write_text(_RLS_TOML, encoding="utf-8")
             created.append(intent)
         if not ignore.exists():
             ignore.write_text(
                 "# Written by the Supabase CLI and by the local stack\n.branches\n.temp\n",
-                encoding="ascii",
+                encoding="utf-8",
             )
             created.append(ignore)
     except OSError as error:

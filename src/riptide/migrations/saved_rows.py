@@ -253,7 +253,7 @@ class SavedRows:
         base.mkdir(mode=0o700, exist_ok=True)
         ignore = base / ".gitignore"
         if not ignore.is_file():  # these are people's rows: never in a commit
-            ignore.write_text("*\n", encoding="ascii")
+            ignore.write_text("*\n", encoding="utf-8")
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
         for number in range(1, 1000):
             folder = base / (stamp if number == 1 else f"{stamp}-{number}")

@@ -83,7 +83,7 @@ class DataDirectory:
         """
         self.check_owner()
         try:
-            found = (self.path / "PG_VERSION").read_text(encoding="ascii", errors="replace").strip()
+            found = (self.path / "PG_VERSION").read_text(encoding="utf-8", errors="replace").strip()
         except FileNotFoundError:
             raise self._damaged("PG_VERSION is missing") from None
         if not found.isdigit():

@@ -93,7 +93,7 @@ def locked(run_dir: Path, tell: Callable[[str], None], *, state: str) -> Iterato
         run_dir.mkdir(parents=True, exist_ok=True)
         ignore = run_dir / ".gitignore"
         if not ignore.exists():
-            ignore.write_text("*\n", encoding="ascii")
+            ignore.write_text("*\n", encoding="utf-8")
         try:
             lock.acquire(timeout=0)
         except Timeout:

@@ -129,7 +129,7 @@ class Cluster:
         password = secrets.token_urlsafe(24)
         password_file = self.home / "password"
         password_file.touch(mode=0o600)
-        password_file.write_text(f"{password}\n", encoding="ascii")
+        password_file.write_text(f"{password}\n", encoding="utf-8")
         own(password_file, self.user)
         try:
             runner.run(self.initdb_argv(), cwd=self.home, user=self.user).check(
