@@ -253,8 +253,9 @@ def test_concurrent_index_beside_other_statements_is_refused(empty: Settings) ->
     assert len(apply_migrations(settings=empty).applied) == 2
 
 
-def test_push_behind_a_locked_table_ends(empty: Settings) -> None:
+def test_push_behind_a_locked_table_ends(empty: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file that needs a lock which another session holds fails in time, and nothing is left."""
+    monkeypatch.setattr("riptide.migrations.run.ATTEMPTS", 2)
     write(empty, "20250101000000", "one", "create table public.one (id int);")
     apply_migrations(settings=empty)
     write(empty, "20250102000000", "two", "alter table public.one add column name text;")

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 UNKNOWN = "how much was applied is not known"
 
+_ANOTHER_CLI = 60.0  # seconds that a CLI whose push was killed may take to end its file
+
 _SESSION_END = 5.0  # seconds that an interrupted CLI's session may take; it looks once a second
 
 
@@ -84,6 +86,42 @@ def failed(
             "(--lock-timeout sets how long a statement waits)"
         )
     return error
+
+
+def overtaken(
+    session: psycopg.Connection | None,
+    clock: Clock,
+    before: MigrationList,
+    settings: Settings,
+    runner: Runner | None,
+) -> bool:
+    """Whether another CLI applied the very file that ours failed at; waits until it has ended.
+
+    The CLI of a push that was killed goes on without the lock. Where it is not connected yet nobody
+    sees it, and both apply the same file: one of them fails, its transaction undone.
+
+    Args:
+        session: The one that holds the lock.
+        clock: What ours was at.
+        before: Where each version stood.
+        settings: The project's.
+        runner: Runs the CLI, where only it can read the history.
+    """
+    import psycopg
+
+    if session is None or clock.seed:
+        return False
+    try:
+        if wait_for_cli(session, time.monotonic() + _ANOTHER_CLI):
+            return False
+        after = list_migrations(settings=settings, runner=runner)
+    except (RiptideError, psycopg.Error):  # the push's own error is the one to tell
+        return False
+    pending = {each.version for each in after.pending}
+    taken = [each for each in before.pending if each.version not in pending]
+    if not clock.last:
+        return bool(taken)
+    return any(each.path is not None and each.path.name == clock.last for each in taken)
 
 
 def interrupted(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from riptide.errors import ConfigError, DriftError, RiptideError, StackError
 from riptide.migrations.history import applied_versions, list_migrations
 from riptide.migrations.lock import LOCK_WAIT, push_lock
-from riptide.migrations.outcome import count, failed, interrupted
+from riptide.migrations.outcome import count, failed, interrupted, overtaken
 from riptide.migrations.plan import listed, usable
 from riptide.migrations.run import Clock, push, session_settings
 from riptide.results import MigrationList, PushResult
@@ -94,10 +94,13 @@ def apply_migrations(
                     dry_run=dry_run, include_all=include_all, include_seed=include_seed
                 )
                 windows = settings.target.is_local and sys.platform == "win32"
+                variables = session_settings(lock_timeout, windows=windows)
                 try:
-                    answer = push(
-                        cli, argv, clock, texts, session_settings(lock_timeout, windows=windows)
-                    )
+                    answer = push(cli, argv, clock, texts, variables)
+                    if not answer.ok and overtaken(session, clock, before, settings, runner):
+                        if progress is not None:
+                            progress("another Supabase CLI was at work: going on after it")
+                        answer = push(cli, argv, clock, texts, variables)
                     if not answer.ok:
                         raise failed(answer, clock, settings, before, texts, runner)
                     if not dry_run:
