@@ -13,10 +13,13 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from riptide.errors import DatabaseError
+from riptide.migrations.sequences import lost_positions, read_positions
 from riptide.migrations.snapshot import MANAGED_SCHEMAS
 
 if TYPE_CHECKING:
     import psycopg
+
+    from riptide.migrations.sequences import Position
 
 # Large objects are rows, too: of a catalog that is otherwise PostgreSQL's own affair.
 _RELATIONS = """
@@ -24,10 +27,7 @@ select c.oid::bigint, format('%%I.%%I', n.nspname, c.relname), n.nspname, c.reln
   c.relkind::text,
   c.relfilenode::bigint, n.nspname = any(%(managed)s) or n.nspname ~ '^pg_',
   pg_stat_get_xact_tuples_inserted(c.oid), pg_stat_get_xact_tuples_updated(c.oid),
-  pg_stat_get_xact_tuples_deleted(c.oid),
-  c.relkind = 'S' and not exists (select from pg_depend as d
-    where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype in ('a', 'i')
-      and d.refclassid = 'pg_class'::regclass and d.refobjsubid > 0)
+  pg_stat_get_xact_tuples_deleted(c.oid)
 from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
 where c.relkind in ('r', 'p', 'S') and c.relpersistence <> 't'
   and (n.nspname !~ '^pg_' or c.relname in ('pg_largeobject', 'pg_largeobject_metadata'))
@@ -39,7 +39,7 @@ _COLUMNS = """
 select a.attrelid::bigint, a.attnum, a.attname, format_type(a.atttypid, a.atttypmod),
   a.attgenerated <> ''
 from pg_attribute as a
-join pg_class as c on c.oid = a.attrelid and c.relkind = 'r' and c.relpersistence <> 't'
+join pg_class as c on c.oid = a.attrelid and c.relkind in ('r', 'p') and c.relpersistence <> 't'
 join pg_namespace as n on n.oid = c.relnamespace
 where a.attnum > 0 and not a.attisdropped
   and n.nspname <> all (%(managed)s) and n.nspname !~ '^pg_'
@@ -71,8 +71,8 @@ class Relation:
     inserted: int
     updated: int
     deleted: int
-    alone: bool = False  # a sequence of no column
     columns: tuple[Column, ...] = ()
+    position: Position | None = None  # of a sequence
 
     @property
     def stored(self) -> tuple[Column, ...]:
@@ -97,6 +97,7 @@ class Footprint:
         altered: Numbers of tables that stay and whose rows may have other values.
         managed: The platform's own tables whose rows were touched.
         sequences: Sequences that are gone.
+        positions: Sequences that would give numbers again which they had given.
     """
 
     dropped: dict[int, Relation] = field(default_factory=dict)
@@ -107,6 +108,7 @@ class Footprint:
     altered: frozenset[int] = frozenset()
     managed: tuple[str, ...] = ()
     sequences: dict[int, Relation] = field(default_factory=dict)
+    positions: dict[int, Relation] = field(default_factory=dict)
 
     @property
     def shrunk(self) -> frozenset[int]:
@@ -128,6 +130,7 @@ class Footprint:
             and other.shrunk <= self.shrunk
             and other.altered <= self.altered
             and other.sequences.keys() <= self.sequences.keys()
+            and other.positions.keys() <= self.positions.keys()
         )
 
     def with_(self, other: Footprint) -> Footprint:
@@ -143,6 +146,7 @@ class Footprint:
             rewritten=self.rewritten | other.rewritten,
             altered=self.altered | other.altered,
             sequences={**self.sequences, **other.sequences},
+            positions={**self.positions, **other.positions},
         )
 
 
@@ -163,8 +167,9 @@ def take_inventory(connection: psycopg.Connection) -> Inventory:
     columns: dict[int, list[Column]] = {}
     for oid, *rest in connection.execute(_COLUMNS, given).fetchall():
         columns.setdefault(oid, []).append(Column(*rest))
+    positions = read_positions(connection)
     return {
-        row[0]: Relation(*(*row, tuple(columns.get(row[0], ()))))
+        row[0]: Relation(*(*row, tuple(columns.get(row[0], ())), positions.get(row[0])))
         for row in connection.execute(_RELATIONS, given).fetchall()
     }
 
@@ -187,7 +192,7 @@ def between(before: Inventory, after: Inventory) -> Footprint:
             continue
         still = {each.number for each in new.columns}
         lost = tuple(each for each in old.stored if each.number not in still)
-        if lost:
+        if lost and old.kind == "r":  # a partitioned table has no rows of its own
             columns[key] = lost
         if new.deleted > old.deleted:
             deleted.add(key)
@@ -206,7 +211,18 @@ def between(before: Inventory, after: Inventory) -> Footprint:
         altered=frozenset(altered),
         managed=tuple(managed),
         sequences={key: each for key, each in gone.items() if each.kind == "S"},
+        positions=_positions(before, after),
     )
+
+
+def _positions(before: Inventory, after: Inventory) -> dict[int, Relation]:
+    lost = lost_positions(
+        {key: each.position for key, each in before.items() if each.position and not each.managed},
+        {key: each.position for key, each in after.items() if each.position},
+        before.keys() - after.keys(),
+        {(key, column.number) for key, each in after.items() for column in each.columns},
+    )
+    return {key: before[key] for key in sorted(lost)}
 
 
 def _moved(old: Relation, new: Relation) -> bool:

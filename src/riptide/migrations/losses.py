@@ -1,7 +1,7 @@
 """How many rows, values and sequences a twin takes with it.
 
-A sequence of no column is data, too: made again it would begin at its start, and give numbers
-twice. One of a column goes with the column, whose values are counted.
+Where a sequence is, is data, too: made again, or set back, it would give numbers twice. One that
+goes with its column is not counted: the column's values are.
 """
 
 from __future__ import annotations
@@ -17,9 +17,7 @@ if TYPE_CHECKING:
     import psycopg
 
     from riptide.migrations.aside import Change
-    from riptide.migrations.footprint import Footprint, Inventory
-
-_START = "select seqstart from pg_sequence where seqrelid = %s"
+    from riptide.migrations.footprint import Footprint, Inventory, Relation
 
 
 def count_rows(
@@ -111,36 +109,10 @@ def losses(
     return tuple(sorted((each for each in found if each.rows), key=lambda each: each.table))
 
 
-def used_sequences(
-    connection: psycopg.Connection, before: Inventory, footprint: Footprint, *, lock: bool = False
-) -> dict[int, int]:
-    """Give the last number of each stand-alone sequence that goes and has given any.
-
-    Args:
-        connection: Before the twin runs.
-        before: What there is.
-        footprint: What goes.
-        lock: Let nobody take a number from them until the transaction ends.
-    """
-    found: dict[int, int] = {}
-    for oid in sorted(footprint.sequences.keys() & before.keys()):
-        sequence = before[oid]
-        if not sequence.alone:
-            continue
-        if lock:  # LOCK TABLE takes no sequence; this changes nothing and keeps nextval() out
-            connection.execute(f"alter sequence {sequence.full_name} owned by none".encode())
-        row = connection.execute(
-            f"select last_value, is_called from {sequence.full_name}".encode()
-        ).fetchone()
-        start = connection.execute(_START, [oid]).fetchone()
-        if row and start and (row[1] or row[0] != start[0]):
-            found[oid] = row[0]
-    return found
-
-
-def sequence_losses(before: Inventory, used: Mapping[int, int]) -> tuple[RowLoss, ...]:
-    """Give what is lost with them."""
+def sequence_losses(positions: Mapping[int, Relation]) -> tuple[RowLoss, ...]:
+    """Give what is lost with the positions of sequences, as they were before."""
     return tuple(
-        RowLoss(table=before[oid].full_name, kind="sequence", rows=1, last_value=last)
-        for oid, last in used.items()
+        RowLoss(table=each.full_name, kind="sequence", rows=1, last_value=each.position.last)
+        for each in positions.values()
+        if each.position
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -14,8 +15,8 @@ from riptide.migrations.losses import (
     losses,
     rows_gone,
     sequence_losses,
-    used_sequences,
 )
+from riptide.migrations.sequences import named, sequences_kept
 from riptide.migrations.session import for_us
 from riptide.migrations.snapshot import Difference, Snapshot, compare, take
 from riptide.migrations.twin import Twin, place, run_twin
@@ -75,22 +76,32 @@ def rehearse(
     """
     import psycopg
 
-    found: list[Rehearsed] = []
-    with connection.transaction(force_rollback=True):
-        for_us(connection, lock_timeout)
-        left = list(twins)
+    left = list(twins)
+    with connection.transaction(force_rollback=True), ExitStack() as stack:
         try:
+            for_us(connection, lock_timeout)
+            set_by_them = named(connection, (each.text for each in left))
+            stack.enter_context(sequences_kept(connection, set_by_them, undo=True))
             schema = take(connection)
         except psycopg.Error as error:  # a definition cannot be read while others hold its table
             raise RefusedByDatabase(left[0], error, -1) from None
-        for number, twin in enumerate(left, 1):
-            try:
-                last = number == len(left)
-                rehearsed, schema = _try(connection, twin, schema, lock_timeout, last=last)
-            except psycopg.Error as error:
-                offset = place(connection, twin, error, lock_timeout)
-                raise RefusedByDatabase(twin, error, offset) from None
-            found.append(rehearsed)
+        return _all(connection, left, schema, lock_timeout)
+
+
+def _all(
+    connection: psycopg.Connection, twins: list[Twin], schema: Snapshot, lock_timeout: float
+) -> list[Rehearsed]:
+    import psycopg
+
+    found: list[Rehearsed] = []
+    for number, twin in enumerate(twins, 1):
+        try:
+            last = number == len(twins)
+            rehearsed, schema = _try(connection, twin, schema, lock_timeout, last=last)
+        except psycopg.Error as error:
+            offset = place(connection, twin, error, lock_timeout)
+            raise RefusedByDatabase(twin, error, offset) from None
+        found.append(rehearsed)
     return found
 
 
@@ -125,7 +136,6 @@ def _try(
     for_us(connection, lock_timeout)
     rows = count_rows(connection, before, footprint.dropped.keys() | footprint.rewritten)
     values = count_values(connection, before, footprint)
-    used = sequence_losses(before, used_sequences(connection, before, footprint))
     gone = rows_gone(before, after, footprint, rows, rows_after)
     report = _report(twin, before, footprint, compare(schema, schema_after))
     changes: dict[int, Change] = {}
@@ -139,7 +149,7 @@ def _try(
         drop_asides(connection, asides.values())
         _defer_again(connection)
     lost = losses(before, footprint, rows, values, with_missing(gone, changes), changes)
-    lost += used
+    lost += sequence_losses(footprint.positions)
     unkeyed = [oid for oid, each in changes.items() if not each.keyed and each.lost]
     notes = [
         f"{before[oid].full_name} has no primary key: {_NO_KEY[bool(changes[oid].columns)]}"

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import psycopg
 
     from riptide.migrations.footprint import Column, Relation
+    from riptide.migrations.sequences import Position
     from riptide.settings import Settings
 
 FORMAT = 1
@@ -40,7 +41,7 @@ where x.indrelid = %s and x.indisprimary
 """
 
 _SEQUENCES = """
-select format('%%I.%%I', n.nspname, c.relname), a.attname
+select c.oid::bigint, format('%%I.%%I', n.nspname, c.relname), a.attname
 from pg_depend as d
 join pg_class as c on c.oid = d.objid and c.relkind = 'S'
 join pg_namespace as n on n.oid = c.relnamespace
@@ -83,10 +84,12 @@ class SavedRows:
 
     Attributes:
         folder: The folder; ``None`` while nothing was saved.
+        positions: Where each sequence was before the twin ran, by its number.
     """
 
     def __init__(self, settings: Settings, identity: dict[str, str]) -> None:
         self.folder: Path | None = None
+        self.positions: dict[int, Position] = {}
         self._settings = settings
         self._identity = identity
         self._tables: list[dict[str, Any]] = []
@@ -152,34 +155,33 @@ class SavedRows:
         )
         if version not in self._versions:
             self._versions.append(version)
-        for sequence, column in connection.execute(_SEQUENCES, [relation.oid]).fetchall():
-            self.save_sequence(
-                connection, version, sequence, owner=(relation.schema, relation.name, column)
-            )
+        for oid, name, column in connection.execute(_SEQUENCES, [relation.oid]).fetchall():
+            self.save_sequence(version, oid, name, (relation.schema, relation.name, column))
         return rows
 
     def save_sequence(
         self,
-        connection: psycopg.Connection,
         version: str,
+        oid: int,
         full_name: str,
         owner: tuple[str, str, str] | None = None,
         *,
         alone: bool = False,
     ) -> None:
-        """Note a sequence's value.
+        """Note where a sequence was; one that the twin itself has made was nowhere.
 
         Args:
-            connection: In the transaction that will take it away.
             version: The migration's.
-            full_name: The sequence's.
+            oid: The sequence's number.
+            full_name: Its name.
             owner: Schema, table and column that it belongs to.
-            alone: Whether it belongs to none, and its value is a loss of its own.
+            alone: Whether its value is a loss of its own, and it has to be there.
 
         Raises:
             RiptideError: There is no folder for it, and none can be made.
         """
-        if any(each["name"] == full_name for each in self._sequences):
+        was = self.positions.get(oid)
+        if was is None or any(each["name"] == full_name for each in self._sequences):
             return
         try:
             self._open()
@@ -187,16 +189,14 @@ class SavedRows:
             raise self._unwritable(error) from error
         if version not in self._versions:
             self._versions.append(version)
-        row = connection.execute(f"select last_value, is_called from {full_name}".encode())
-        last, called = row.fetchone() or (1, False)
         self._sequences.append(
             {
                 "version": version,
                 "name": full_name,
                 "owner": owner and list(owner),
                 "alone": alone,
-                "last_value": last,
-                "is_called": called,
+                "last_value": was.last,
+                "is_called": was.called,
             }
         )
 

@@ -19,10 +19,10 @@ from riptide.migrations.losses import (
     losses,
     rows_gone,
     sequence_losses,
-    used_sequences,
 )
 from riptide.migrations.rollback_rehearsal import RefusedByDatabase, Rehearsed
 from riptide.migrations.saved_rows import SavedRows, listed, primary_key
+from riptide.migrations.sequences import named, sequences_kept
 from riptide.migrations.session import for_us
 from riptide.migrations.twin import Twin, place, run_twin
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     import psycopg
 
-    from riptide.migrations.footprint import Footprint, Inventory
+    from riptide.migrations.footprint import Footprint, Inventory, Relation
     from riptide.results import RowLoss
 
 _ATTEMPTS = 4
@@ -69,8 +69,11 @@ def take_back(
     for _ in range(_ATTEMPTS):
         try:
             with connection.transaction():
-                _once(connection, twin, footprint, saved, lock_timeout, allow=allow_data_loss)
-                saved.seal()
+                _lock(connection, footprint, lock_timeout)
+                hold = footprint.positions.keys() | named(connection, [twin.text])
+                with sequences_kept(connection, hold, undo=False):
+                    _once(connection, twin, footprint, saved, lock_timeout, allow=allow_data_loss)
+                    saved.seal()
         except _UnforeseenError as unforeseen:
             footprint = footprint.with_(unforeseen.footprint)
             saved.forget(twin.version)
@@ -87,6 +90,14 @@ def take_back(
     )
 
 
+def _lock(connection: psycopg.Connection, footprint: Footprint, lock_timeout: float) -> None:
+    for_us(connection, lock_timeout)
+    names = connection.execute(_WHERE, [list(footprint.touched)]).fetchall()
+    if names:  # from here on nobody can put a row in
+        tables = ", ".join(f"only {name}" for _, name in names)
+        connection.execute(f"lock table {tables} in access exclusive mode".encode())
+
+
 def _once(
     connection: psycopg.Connection,
     twin: Twin,
@@ -96,21 +107,13 @@ def _once(
     *,
     allow: bool,
 ) -> None:
-    for_us(connection, lock_timeout)
-    names = connection.execute(_WHERE, [list(footprint.touched)]).fetchall()
-    if names:  # from here on nobody can put a row in
-        tables = ", ".join(f"only {name}" for _, name in names)
-        connection.execute(f"lock table {tables} in access exclusive mode".encode())
     before = fp.take_inventory(connection)
     whole = footprint.dropped.keys() | footprint.shrunk | footprint.altered
     rows = count_rows(connection, before, whole)
     values = count_values(connection, before, footprint)
-    used = used_sequences(connection, before, footprint, lock=True)
-    lost = (*losses(before, footprint, rows, values, {}), *sequence_losses(before, used))
-    _refuse(twin, lost, allow=allow)
+    saved.positions = {key: each.position for key, each in before.items() if each.position}
+    _refuse(twin, losses(before, footprint, rows, values, {}), allow=allow)
     _save_whole(connection, twin, before, footprint, rows, values, saved)
-    for oid in used:
-        saved.save_sequence(connection, twin.version, before[oid].full_name, alone=True)
     # Rows that are deleted can be counted without a copy; values that change cannot.
     watched = footprint.altered | (footprint.shrunk if allow else frozenset())
     asides = keep_aside(connection, before, (each for each in watched if rows.get(each)))
@@ -124,6 +127,7 @@ def _once(
         raise _UnforeseenError(happened)
     rows_after = count_rows(connection, after, happened.rewritten)
     gone = rows_gone(before, after, happened, rows, rows_after)
+    _refuse(twin, sequence_losses(happened.positions), allow=allow)
     changes = {
         oid: compare(connection, asides[oid], after[oid], gone.get(oid, 0))
         for oid in happened.altered & asides.keys()
@@ -135,6 +139,8 @@ def _once(
     for oid, change in changes.items():
         if change.values:
             save_changed(connection, twin.version, asides[oid], after[oid], change, saved)
+    for sequence in happened.positions.values():
+        _save_position(twin, before, sequence, saved)
     done = connection.execute(f"delete from {HISTORY} where version = %s".encode(), [twin.version])
     if done.rowcount != 1:
         raise MigrationError(
@@ -217,5 +223,16 @@ def _save_whole(
                 connection, twin.version, "columns", relation, [*kept, *lost], key, query, lost=lost
             )
     for oid, sequence in footprint.sequences.items():
-        if oid in before and saved.folder is not None and not before[oid].alone:
-            saved.save_sequence(connection, twin.version, sequence.full_name)
+        position = before[oid].position if oid in before else None
+        if saved.folder is not None and position and position.owner:
+            saved.save_sequence(twin.version, oid, sequence.full_name)
+
+
+def _save_position(twin: Twin, before: Inventory, sequence: Relation, saved: SavedRows) -> None:
+    """Save where a sequence was, with the column that it numbered."""
+    table, column = (sequence.position and sequence.position.owner) or (0, 0)
+    owner = None
+    if table in before:
+        names = [each.name for each in before[table].columns if each.number == column]
+        owner = (before[table].schema, before[table].name, names[0]) if names else None
+    saved.save_sequence(twin.version, sequence.oid, sequence.full_name, owner, alone=True)

@@ -11,6 +11,7 @@ from riptide.errors import DatabaseError, MigrationError, RiptideError
 from riptide.migrations.drift import Edit, edit_of
 from riptide.migrations.files import is_template, read_sql
 from riptide.migrations.lock import keep_lock
+from riptide.migrations.sequences import named, sequences_kept
 from riptide.migrations.session import for_twin
 from riptide.migrations.sql import line_of, split
 from riptide.results import Migration, MigrationState
@@ -254,7 +255,11 @@ def place(
     found = -1
     if (error.sqlstate or "08").startswith(_NOT_REPEATED):
         return found
-    with suppress(psycopg.Error), connection.transaction(force_rollback=True):
+    with (
+        suppress(psycopg.Error),
+        connection.transaction(force_rollback=True),
+        sequences_kept(connection, named(connection, [twin.text]), undo=True),
+    ):
         for_twin(connection, lock_timeout)
         for statement in split(twin.text):
             try:

@@ -58,7 +58,9 @@ def _effects(report: TakenBack) -> list[str]:
             names = ", ".join(f"{table}.{each}" for each in loss.columns)
             found.append(f"overwrites {_number(loss.rows, 'value')} of {names}")
         elif kind == "sequence":
-            found.append(f"drops sequence {table}, whose last number is {loss.last_value}")
+            gone = f"sequence {table}" in report.others
+            does = f"drops sequence {table}" if gone else f"sets sequence {table} back"
+            found.append(f"{does}, whose last number is {loss.last_value}")
         elif kind == "table":
             found.append(f"replaces table {table}, whose {_number(loss.rows)} would go")
         else:

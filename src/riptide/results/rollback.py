@@ -19,7 +19,8 @@ class RowLoss(Result):
         table: Its name with its schema, quoted where SQL needs it.
         kind: ``table`` (it goes, with all its rows), ``columns`` (the table stays), ``values``
             (overwritten in rows that stay) or ``rows`` (deleted or truncated in a table that
-            stays, or not to be found any more under their key); or ``sequence``, one of no column.
+            stays, or not to be found any more under their key); or ``sequence``: a sequence
+            that would give numbers again, by itself and not with its column.
         rows: How many; of ``columns`` and ``values``, rows with a value in one of them.
         columns: The columns, for ``columns`` and ``values``.
         last_value: The last number, for ``sequence``.
