@@ -516,3 +516,98 @@ def test_impossible_arguments_are_refused(db: Database, saved: Path) -> None:
     """An unknown way to treat rows that are there is used wrongly."""
     assert "--existing takes" in str(refused(db, saved, ConfigError, existing="merge"))
     assert "there is no folder ''" in str(refused(db, "", ConfigError))
+
+
+def test_surplus_duplicates_come_back(db: Database) -> None:
+    """Of equal rows without a key those that went come back beside those that stayed, once."""
+    folder = cycle(
+        db,
+        "select 1",
+        "delete from public.d where ctid = (select min(ctid) from public.d where v = 'a');",
+        "insert into public.d values ('a'), ('a'), ('b');",
+        before="create table public.d (v text);",
+    )
+    (done,) = restore(db, folder).tables
+    assert (done.saved, done.restored, done.present) == (1, 1, 0)
+    assert contents(db)["d"] == [("(a)",), ("(a)",), ("(b)",)]
+    (done,) = restore(db, folder).tables
+    assert (done.restored, done.present) == (0, 1)
+
+
+def test_surplus_duplicates_whose_column_goes_come_back_once(db: Database) -> None:
+    """Rows that went, together with a column of those that stayed, are put back once, too."""
+    folder = cycle(
+        db,
+        "alter table public.d add w int;",
+        "alter table public.d drop w; delete from public.d where ctid = "
+        "(select max(ctid) from public.d where v = 'a');",
+        "insert into public.d values ('a', 1), ('a', 1), ('b', 1);",
+        before="create table public.d (v text);",
+    )
+    restore(db, folder)
+    before = contents(db)
+    assert len(before["d"]) == 3
+    restore(db, folder)
+    assert contents(db) == before
+
+
+CI = """
+create schema other;
+create collation other.ci (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+"""
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        "create table public.c (id int primary key, v text collate other.ci);",
+        "create table public.c (id int, v text collate other.ci);",
+        "create table public.c (id int, v varchar collate other.ci primary key);",
+    ],
+)
+def test_values_of_a_collation_that_ignores_case_come_back(db: Database, table: str) -> None:
+    """Values that their own collation holds to be equal are not the same, and are not lost."""
+    db.given(1, CI + table)
+    db.given(2, "select 1", "update public.c set v = lower(v);")
+    db.sql("insert into public.c values (1, 'Ann'), (2, 'bob')")
+    with pytest.raises(DataLossError, match=r"1 (value|row) would be lost"):
+        rollback_migrations(settings=db.settings)
+    before = contents(db)
+    folder = rollback_migrations(settings=db.settings, allow_data_loss=True).saved_to
+    assert folder is not None
+    assert contents(db) != before
+    existing = "refuse" if "int primary key" in table else "replace"
+    assert restore(db, folder, existing=existing).restored == 1
+    assert contents(db) == before
+    assert restore(db, folder).restored == 0
+
+
+def test_case_that_somebody_has_changed_since(db: Database) -> None:
+    """A value that differs by case alone from the saved one is somebody's, too."""
+    db.given(1, CI + "create table public.c (id int primary key, v text collate other.ci);")
+    db.given(2, "select 1", "update public.c set v = 'gone';")
+    db.sql("insert into public.c values (1, 'Ann')")
+    folder = rollback_migrations(settings=db.settings, allow_data_loss=True).saved_to
+    assert folder is not None
+    db.sql("update public.c set v = 'ANN'")
+    assert "have other values now" in str(refused(db, folder, DataLossError))
+
+
+@pytest.mark.parametrize("key", ["primary key", ""])
+def test_columns_with_names_like_our_own(db: Database, key: str) -> None:
+    """A table may have columns that are named as what the comparison adds."""
+    names = ("row", "at", "number", "count", "same", "conflict", "left_0")
+    columns = ", ".join(f"riptide_{each} text" for each in names)
+    folder = cycle(
+        db,
+        "select 1",
+        "delete from public.o where id < 3; update public.o set riptide_at = 'y', "
+        "riptide_row = 'y';",
+        "insert into public.o select n, 'r', 'a', 'n', 'c', 's', 'f', 'l' "
+        "from generate_series(1, 4) as n;",
+        before=f"create table public.o (id int {key}, {columns});",
+    )
+    restore(db, folder)
+    rows = {("r", "a", "n", "c", "s", "f", "l")}
+    assert set(db.sql("select * from public.o")) >= {(n, *next(iter(rows))) for n in range(1, 5)}
+    assert restore(db, folder).restored == 0

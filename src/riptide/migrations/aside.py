@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from riptide.migrations.footprint import quoted
-from riptide.migrations.saved_rows import listed, primary_key
+from riptide.migrations.saved_rows import listed, primary_key, unlike
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -116,9 +116,13 @@ def save_gone(
 ) -> None:
     """Save the rows that are not there any more, whole."""
     work = _Comparison(connection, aside, now)
-    query = work.missing_query() if work.keyed else work.excess_query()
     key = [each.name for each in aside.key] if work.keyed else []
-    saved.save(connection, version, "rows", aside.table, aside.table.stored, key, query)
+    # How many equal rows have stayed, so that those are not taken for these; not where a column
+    # has gone, and rows that are equal now were not.
+    whole = len(work.pairs) == len(aside.table.stored)
+    left = [f"{work.own}_left_0"] if whole and not work.keyed else []
+    query = work.missing_query() if work.keyed else work.excess_query(*left)
+    saved.save(connection, version, "rows", aside.table, aside.table.stored, key, query, left=left)
 
 
 def save_changed(
@@ -133,7 +137,7 @@ def save_changed(
     work, lost = _Comparison(connection, aside, now), change.columns
     if change.keyed:
         kept = list(aside.key)
-        left = [f"riptide_left_{number}" for number, _ in enumerate(lost)]
+        left = [f"{work.own}_left_{number}" for number, _ in enumerate(lost)]
         query = work.changed_query(lost, left)
     else:  # all rows: those that were the same in all that tells them apart are one set
         kept = [each for each, _ in work.pairs if each not in lost]
@@ -156,6 +160,7 @@ class _Comparison:
         pairs = [(each, there[each.number]) for each in aside.table.stored if each.number in there]
         self.pairs = [(old, self._as_it_was(old, new)) for old, new in pairs]
         numbers = {each.number for each, _ in pairs}
+        self.own = unlike(each.name for each in (*aside.table.columns, *now.columns))
         self.keyed = bool(aside.key) and all(each.number in numbers for each in aside.key)
 
     def _as_it_was(self, old: Column, new: Column) -> str:
@@ -251,17 +256,24 @@ class _Comparison:
     def _in_key(self, column: Column) -> bool:
         return any(each.number == column.number for each in self.aside.key)
 
-    def excess_query(self) -> str:
-        """Give the query for the rows that are not there, or not so often, as they were."""
+    def excess_query(self, left: str = "") -> str:
+        """Give the query for the rows that are not there, or not so often, as they were.
+
+        Args:
+            left: A further column's name: how many of the same there are still.
+        """
+        own = self.own
         columns = listed(self.aside.table.stored, "b.")
+        if left:
+            columns += f", coalesce({own}_count, 0) as {left}"
         then = f"row({', '.join(f'b.{quoted(old.name)}' for old, _ in self.pairs)})::text"
         today = f"row({', '.join(_text(now) for _, now in self.pairs)})::text"
         return (
-            f"select {columns} from (select b.*, {then} as riptide_row, "
-            f"row_number() over (partition by {then}) as riptide_number "
-            f"from {self.aside.copy} as b) as b left join (select {today} as riptide_row, "
-            f"count(*) as riptide_count from only {self.now.full_name} as n group by 1) as n "
-            "using (riptide_row) where riptide_number > coalesce(riptide_count, 0)"
+            f"select {columns} from (select b.*, {then} as {own}_row, "
+            f"row_number() over (partition by {then}) as {own}_number "
+            f"from {self.aside.copy} as b) as b left join (select {today} as {own}_row, "
+            f"count(*) as {own}_count from only {self.now.full_name} as n group by 1) as n "
+            f"using ({own}_row) where {own}_number > coalesce({own}_count, 0)"
         )
 
     def changed_query(self, lost: tuple[Column, ...], left: list[str]) -> str:
@@ -282,7 +294,9 @@ def _differs(old: Column, now: str) -> str:
 def _text(value: str) -> str:
     """Give a value as its type writes it, as COPY does; a cast may be somebody's own."""
     # Not `is null`: a composite value of nulls is one, and is not nothing.
-    return f"case when num_nonnulls({value}) > 0 then pg_catalog.format('%s', {value}) end"
+    # The collation, since a column's own may hold different texts to be equal.
+    text = f"case when num_nonnulls({value}) > 0 then pg_catalog.format('%s', {value}) end"
+    return f'({text}) collate "C"'
 
 
 def _run(connection: psycopg.Connection, statement: str) -> psycopg.Cursor:

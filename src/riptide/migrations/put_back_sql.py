@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from riptide.migrations.footprint import quoted
-from riptide.migrations.saved_rows import listed
+from riptide.migrations.saved_rows import listed, unlike
 
 if TYPE_CHECKING:
     from riptide.migrations.saved_manifest import SavedTable
@@ -60,6 +60,11 @@ class Stage:
         return f"{self.only}{self.saved.full_name}"
 
     @property
+    def _own(self) -> str:
+        """How names of our own begin beside the temporary table's columns."""
+        return unlike((*self.saved.names, *self.more, *self.saved.left))
+
+    @property
     def _written(self) -> list[str]:
         return [each for each in self.saved.names if each not in self.generated]
 
@@ -78,23 +83,24 @@ class Stage:
             pairs = other.pairs_with(self.table)
             execute(
                 f"update {self.table} as t set {values} from ({pairs}) as s "
-                "where t.ctid = s.riptide_at"
+                f"where t.ctid = s.{other._own}_at"
             )
             self.more += added
 
     def pairs_with(self, target: str) -> str:
-        """Give the query that finds each saved row's place in a table: ``riptide_at``."""
+        """Give the query that finds each saved row's place in a table: ``_own`` and ``_at``."""
+        own = self._own
         if self.saved.key:
             return (
-                f"select s.*, t.ctid as riptide_at from {self.table} as s "
+                f"select s.*, t.ctid as {own}_at from {self.table} as s "
                 f"join {target} as t on {_same(self.saved.key)}"
             )
         # Rows that are the same in all that tells them apart may stand for each other.
         names = self.saved.kept if self.is_columns else self.saved.names
         return (
-            f"select s.*, t.riptide_at from ({_numbered(names, self.table)}) as s join "
-            f"({_numbered(names, target, 'x.ctid as riptide_at')}) as t "
-            "using (riptide_row, riptide_number)"
+            f"select s.*, t.{own}_at from ({_numbered(names, self.table, own)}) as s join "
+            f"({_numbered(names, target, own, f'x.ctid as {own}_at')}) as t "
+            f"using ({own}_row, {own}_number)"
         )
 
     @property
@@ -107,17 +113,19 @@ class Stage:
 
         Rows that are not there count for ``columns`` only: others are put back.
         """
+        own = self._own
         total = f"(select count(*) from {self.table})"
         if not self._in_pairs:
             return f"select {total} - (select count(*) from {self._missing()}), 0, 0"
         absent = f"{total} - count(*)" if self.is_columns else "0"
         return (
-            "select count(*) filter (where riptide_same), "
-            f"count(*) filter (where riptide_conflict), {absent} from ({self._compared()}) as p"
+            f"select count(*) filter (where {own}_same), "
+            f"count(*) filter (where {own}_conflict), {absent} from ({self._compared()}) as p"
         )
 
     def _compared(self) -> str:
         """Give the pairs, each with whether it is the same and whether something would be lost."""
+        own = self._own
         names = self.saved.lost if self.is_columns else self._written
         same = f"{_row(names, 's')} is not distinct from {_row(names, 't')}"
         conflict = f"not ({same})"
@@ -126,19 +134,19 @@ class Stage:
             left = dict(zip(self.saved.lost, self.saved.left, strict=False))
             for each in names:
                 column = quoted(each)
-                part = f"t.{column} is not null and t.{column}::text is distinct from "
-                part += f"s.{column}::text"
+                now = _exact("t", each)
+                part = f"t.{column} is not null and {now} is distinct from s.{column}::text"
                 if each in self.defaults:
-                    part += f" and t.{column}::text is distinct from "
+                    part += f" and {now} is distinct from "
                     part += f"({self.defaults[each]})::{self._type(each)}::text"
                 if each in left:  # nobody has touched it since
-                    part += f" and t.{column}::text is distinct from s.{quoted(left[each])}"
+                    part += f" and {now} is distinct from s.{quoted(left[each])}"
                 parts.append(f"({part})")
             conflict = " or ".join(parts) or "false"
         return (
-            f"select s.*, {same} as riptide_same, ({conflict}) as riptide_conflict "
+            f"select s.*, {same} as {own}_same, ({conflict}) as {own}_conflict "
             f"from ({self.pairs_with(self._target)}) as s join {self._target} as t "
-            "on t.ctid = s.riptide_at"
+            f"on t.ctid = s.{own}_at"
         )
 
     @property
@@ -148,27 +156,30 @@ class Stage:
 
     def differing_query(self) -> str:
         """Give the query for whether any saved row has another value, for each of ``compared``."""
+        own = self._own
         each = ", ".join(
-            f"bool_or(s.{quoted(name)}::text is distinct from t.{quoted(name)}::text)"
+            f"bool_or({_exact('s', name)} is distinct from t.{quoted(name)}::text)"
             for name in self.compared
         )
         return (
             f"select {each} from ({self._compared()}) as s join {self._target} as t "
-            "on t.ctid = s.riptide_at where s.riptide_conflict"
+            f"on t.ctid = s.{own}_at where s.{own}_conflict"
         )
 
     def writing_queries(self, *, replace: bool) -> list[str]:
         """Give the statements that write what is missing, and with ``replace`` what differs."""
-        changed = "not p.riptide_same" + ("" if replace else " and not p.riptide_conflict")
+        own = self._own
+        changed = f"not p.{own}_same" + ("" if replace else f" and not p.{own}_conflict")
         names = self.saved.lost if self.is_columns else self._written
-        fixed = () if self.is_columns else {*self.saved.key, *self.always}
+        # The key as well: what its collation holds to be equal need not be the same.
+        fixed = frozenset() if self.is_columns else self.always
         names = [each for each in names if each not in fixed]
         queries = []
         if names and self._in_pairs and (replace or self.is_columns):
             values = ", ".join(f"{quoted(each)} = p.{quoted(each)}" for each in names)
             queries.append(
                 f"update {self._target} as t set {values} from ({self._compared()}) as p "
-                f"where t.ctid = p.riptide_at and {changed}"
+                f"where t.ctid = p.{own}_at and {changed}"
             )
         if not self.is_columns:
             columns = [*self._written, *self.more]
@@ -180,11 +191,12 @@ class Stage:
 
     def missing_query(self, *, keep: bool) -> str:
         """Give the query for how many saved rows are not in the table as they were saved."""
+        own = self._own
         if self.is_columns:
-            kept = " and not riptide_conflict" if keep else ""
+            kept = f" and not {own}_conflict" if keep else ""
             pairs = self._compared()
-            return f"select count(*) from ({pairs}) as p where not riptide_same{kept}"
-        differing = f"select count(*) from ({self._compared()}) as p where riptide_conflict"
+            return f"select count(*) from ({pairs}) as p where not {own}_same{kept}"
+        differing = f"select count(*) from ({self._compared()}) as p where {own}_conflict"
         if keep or not self._in_pairs:
             differing = "0"
         return f"select (select count(*) from {self._missing()}) + ({differing})"
@@ -195,12 +207,14 @@ class Stage:
                 f"(select s.* from {self.table} as s where not exists "
                 f"(select from {self._target} as t where {_same(self.saved.key)})) as s"
             )
-        names = self._written
+        names, own = self._written, self._own
+        # Equal rows that were left are not those that went.
+        left = f" + s.{quoted(self.saved.left[0])}::bigint" if self.saved.left else ""
         return (
-            f"(select s.* from ({_numbered(names, self.table)}) as s left join "
-            f"(select {_row(names, 'x')} as riptide_row, count(*) as riptide_count "
-            f"from {self._target} as x group by 1) as t using (riptide_row) "
-            "where riptide_number > coalesce(riptide_count, 0)) as s"
+            f"(select s.* from ({_numbered(names, self.table, own)}) as s left join "
+            f"(select {_row(names, 'x')} as {own}_row, count(*) as {own}_count "
+            f"from {self._target} as x group by 1) as t using ({own}_row) "
+            f"where {own}_number{left} > coalesce({own}_count, 0)) as s"
         )
 
     def _type(self, name: str) -> str:
@@ -215,11 +229,16 @@ def _row(names: list[str] | tuple[str, ...], alias: str) -> str:
     return f"row({listed(names, f'{alias}.')})::text"
 
 
-def _numbered(names: list[str] | tuple[str, ...], table: str, more: str = "") -> str:
+def _exact(alias: str, name: str) -> str:
+    """Give a column's text, not compared as its own collation would."""
+    return f'{alias}.{quoted(name)}::text collate "C"'
+
+
+def _numbered(names: list[str] | tuple[str, ...], table: str, own: str, more: str = "") -> str:
     """Give a table's rows with their text, numbered among those of the same text."""
     row = _row(names, "x")
     columns = more or "x.*"
     return (
-        f"select {columns}, {row} as riptide_row, "
-        f"row_number() over (partition by {row}) as riptide_number from {table} as x"
+        f"select {columns}, {row} as {own}_row, "
+        f"row_number() over (partition by {row}) as {own}_number from {table} as x"
     )

@@ -316,3 +316,11 @@ def listed(columns: Iterable[Column] | Iterable[str], prefix: str = "") -> str:
     return ", ".join(
         prefix + quoted(each if isinstance(each, str) else each.name) for each in columns
     )
+
+
+def unlike(names: Iterable[str]) -> str:
+    """Give how names of our own begin in a query that has a table's columns, too."""
+    taken, own = tuple(names), "riptide"
+    while any(each.startswith(f"{own}_") for each in taken):
+        own += "_"
+    return own
