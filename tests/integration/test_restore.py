@@ -16,6 +16,7 @@ from riptide import (
     restore_rows,
     rollback_migrations,
 )
+from riptide.errors import Interrupted
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -611,3 +612,27 @@ def test_columns_with_names_like_our_own(db: Database, key: str) -> None:
     rows = {("r", "a", "n", "c", "s", "f", "l")}
     assert set(db.sql("select * from public.o")) >= {(n, *next(iter(rows))) for n in range(1, 5)}
     assert restore(db, folder).restored == 0
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit])
+def test_interrupted_restore_tells_its_state(
+    db: Database, saved: Path, monkeypatch: pytest.MonkeyPatch, stop: type[BaseException]
+) -> None:
+    """Ctrl-C and SIGTERM, which raises SystemExit, are told alike."""
+    from riptide.migrations.put_back import PutBack
+
+    def stopped(work: PutBack) -> None:
+        raise stop
+
+    monkeypatch.setattr(PutBack, "run", stopped)
+    with pytest.raises(Interrupted) as caught:
+        restore(db, saved)
+    assert caught.value.state == "nothing was changed"
+    assert "inv migrate.restore" in caught.value.next_step
+
+
+def test_folder_without_a_manifest_is_not_proposed(db: Database, saved: Path) -> None:
+    """What a killed rollback left unfinished is not the newest folder of saved rows."""
+    (saved.parent / "99991231T000000Z").mkdir()
+    error = refused(db, "nowhere", ConfigError)
+    assert error.next_step == f"inv migrate.restore {saved.name}"

@@ -777,6 +777,33 @@ def test_rehearsal_moves_no_sequence(db: Database, down: str) -> None:
     assert positions(db) == before
 
 
+def test_sequence_in_use_is_not_waited_for_while_it_is_placed(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither a rehearsal nor the look for what failed waits for a sequence that is in use."""
+    db.given(1, SERIAL, "select setval('public.free', 1); select 'x'::text::int;")
+    db.sql(USED)
+    with psycopg.connect(db.settings.local_db_url) as other:
+        other.execute("select nextval('public.free')")
+        began = time.monotonic()
+        with pytest.raises(MigrationError):
+            back(db, lock_timeout=0.2)
+        assert time.monotonic() - began < 5
+    assert positions(db)["free"] == (8, True)
+
+
+def test_identity_of_a_partitioned_table(db: Database) -> None:
+    """A sequence that numbers a partitioned table, and goes while that stays, is a loss, too."""
+    db.given(
+        1,
+        "create table public.p (id int generated always as identity, v text) "
+        "partition by list (v); create table public.p_x partition of public.p for values in ('x');",
+        "alter table public.p alter id drop identity;",
+    )
+    db.sql("insert into public.p (v) values ('x'), ('x')")
+    assert "whose last number is 2" in refused(db, DataLossError).detail
+
+
 def test_number_that_somebody_took_is_not_given_twice(db: Database) -> None:
     """A number that another session takes while a twin is rehearsed stays taken."""
     db.given(1, SERIAL, "select nextval('public.free'); select pg_sleep(1);")

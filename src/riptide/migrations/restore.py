@@ -15,7 +15,7 @@ from riptide.migrations.lock import LOCK_WAIT, push_lock, session_name
 from riptide.migrations.push import require_local_stack
 from riptide.migrations.rollback_plan import check_waits
 from riptide.migrations.saved_manifest import Manifest, read_manifest, verify_files
-from riptide.migrations.saved_rows import identity, rollback_dir
+from riptide.migrations.saved_rows import MANIFEST, identity, rollback_dir
 from riptide.results import RestoreResult
 
 if TYPE_CHECKING:
@@ -113,7 +113,8 @@ def _find(folder: Path | str, settings: Settings) -> Path:
     if found is not None and str(folder).strip():
         return found.resolve()
     base = rollback_dir(settings)
-    there = sorted(each.name for each in base.iterdir() if each.is_dir()) if base.is_dir() else []
+    # One without a manifest was being written when its rollback was killed, and took nothing.
+    there = sorted(each.parent.name for each in base.glob(f"*/{MANIFEST}"))
     raise ConfigError(
         f"there is no folder {str(folder)!r}",
         detail=f"  The newest of {settings.relative(base)} is {there[-1]}." if there else None,
@@ -158,7 +159,7 @@ def _restore(
         with connection.transaction():
             tables = work.run()
             committing = True
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit):  # SIGTERM raises the second
         state = "all rows are back, or none" if committing else "nothing was changed"
         raise Interrupted(state, again) from None
     except psycopg.Error as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -255,12 +255,12 @@ def place(
     found = -1
     if (error.sqlstate or "08").startswith(_NOT_REPEATED):
         return found
-    with (
-        suppress(psycopg.Error),
-        connection.transaction(force_rollback=True),
-        sequences_kept(connection, named(connection, [twin.text]), undo=True),
-    ):
+    with ExitStack() as stack:
+        stack.enter_context(suppress(psycopg.Error))
+        stack.enter_context(connection.transaction(force_rollback=True))
         for_twin(connection, lock_timeout)
+        hold = named(connection, [twin.text])
+        stack.enter_context(sequences_kept(connection, hold, undo=True))
         for statement in split(twin.text):
             try:
                 connection.execute(statement.text.encode())
