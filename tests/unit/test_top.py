@@ -21,6 +21,24 @@ if TYPE_CHECKING:
 NOX = [sys.executable, "-m", "nox"]
 
 
+@pytest.fixture(autouse=True)
+def nox_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let nox be found, whether or not these tests are run where it is installed."""
+    monkeypatch.setattr(top, "find_spec", lambda name: name)
+
+
+def test_test_without_nox_says_what_to_install(
+    fp: FakeProcess, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where nox is missing nothing is started, and what brings it is named."""
+    monkeypatch.setattr(top, "find_spec", lambda _: None)
+    with pytest.raises(Exit) as caught:
+        top.test(Context())
+    assert caught.value.code == 1
+    assert "next:  pip install nox" in capsys.readouterr().err
+    assert list(fp.calls) == []
+
+
 def test_test_runs_nox(fp: FakeProcess) -> None:
     """`inv test` is nox with its default sessions, and returns where that is green."""
     fp.register(NOX)

@@ -56,18 +56,18 @@ def test(c: Context, sessions: str | None = None) -> None:
     from riptide import render
     from riptide.runner import foreground
 
-    if find_spec("nox") is None:
-        raise ToolNotFoundError(
-            "nox is not installed where inv is",
-            state="nothing was tested",
-            next_step="pip install nox, and write a noxfile.py where there is none",
-        )
     words = [sys.executable, "-m", "nox"]
     if sessions:
         words += ["--session", *sessions.split(",")]
     if is_dry(c):
         render.lines([" ".join(words)])
         return
+    if find_spec("nox") is None:
+        raise ToolNotFoundError(
+            "nox is not installed where inv is",
+            state="nothing was tested",
+            next_step="pip install nox, and write a noxfile.py where there is none",
+        )
     code = foreground(words)
     if code:
         raise Exit(code=code)
