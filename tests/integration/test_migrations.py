@@ -485,8 +485,13 @@ def test_remote_url_target_is_pushed_by_the_cli(empty: Settings) -> None:
 
 
 def test_created_migration_is_taken_by_the_cli(empty: Settings) -> None:
-    """What create_migration writes, the CLI applies, and its twin takes back."""
+    """What create_migration writes, filled in, the CLI applies, and its twin takes back."""
     made = create_migration("add_teams", settings=empty)
+    for path, text in (
+        (made.path, "create table public.teams (id int);"),
+        (made.rollback_path, "drop table public.teams;"),
+    ):
+        path.write_text(path.read_text("utf-8") + text, encoding="utf-8")
     assert apply_migrations(settings=empty).applied == (made.path.name,)
     assert rollback_migrations(settings=empty).rolled_back == (made.path.stem,)
 
