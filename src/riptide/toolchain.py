@@ -136,7 +136,7 @@ def ensure_toolchain(
     tell = progress or (lambda _phrase: None)
     target = this_platform()
     root = toolchain_root(settings)
-    with _cache(settings):
+    with cache_told(settings):
         node = find_node(runner=runner, cache_dir=root.parent)
         if not is_whole(root, target):
             from riptide._install import ensure_installed
@@ -225,11 +225,12 @@ def present_cli(
     target = this_platform()
     root = toolchain_root(settings)
     # Without asking for Node.js, which this binary does not need.
-    with _cache(settings):
+    with cache_told(settings):
         return cli_binary(root / "node_modules", target) if is_whole(root, target) else None
 
 
-def _cache(settings: Settings) -> AbstractContextManager[None]:
+def cache_told(settings: Settings) -> AbstractContextManager[None]:
+    """Tell what the system refuses in the cache folder as an error of that folder."""
     return told(cache_dir(settings), state="nothing was changed", variable="RIPTIDE_CACHE_DIR")
 
 

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from riptide._quote import quoted
 from riptide.errors import ConfigError
-from riptide.migrations.footprint import Column, Relation, between, quoted
+from riptide.migrations.footprint import Column, Relation, between
 from riptide.migrations.losses import losses, rows_gone
 from riptide.migrations.rollback_plan import choose
 from riptide.migrations.twin import _names

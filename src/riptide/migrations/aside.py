@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from riptide.migrations.footprint import quoted
+from riptide._quote import quoted
 from riptide.migrations.saved_rows import listed, primary_key, unlike
 
 if TYPE_CHECKING:

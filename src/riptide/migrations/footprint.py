@@ -237,8 +237,3 @@ def _altered(old: Relation, new: Relation) -> bool:
     """
     anew = new.deleted > old.deleted and new.inserted > old.inserted
     return new.updated > old.updated or anew or new.filenode != old.filenode
-
-
-def quoted(name: str) -> str:
-    """Quote an identifier."""
-    return '"' + name.replace('"', '""') + '"'

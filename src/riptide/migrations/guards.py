@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from riptide._quote import literal
 from riptide.migrations.sql import split
 
 _NAME = r'(?:"(?:[^"]|"")+"|[\w$]+)'
@@ -66,13 +67,13 @@ def _guard(statement: str) -> str:
     if policy := _POLICY.match(statement):
         return f"DROP POLICY IF EXISTS {policy[1]} ON {policy[2]};\n{statement}"
     if made := _TYPE.match(statement):
-        return _unless(f"to_regtype({_literal(made[1])}) is not null", statement)
+        return _unless(f"to_regtype({literal(made[1])}) is not null", statement)
     if constraint := _CONSTRAINT.match(statement):
         name = constraint[2]
         name = name[1:-1].replace('""', '"') if name.startswith('"') else name.lower()
         there = (
-            f"exists (select from pg_constraint where conname = {_literal(name)}\n"
-            f"    and conrelid = {_literal(constraint[1])}::regclass)"
+            f"exists (select from pg_constraint where conname = {literal(name)}\n"
+            f"    and conrelid = {literal(constraint[1])}::regclass)"
         )
         return _unless(there, statement)
     for pattern, replacement in _SIMPLE:
@@ -96,7 +97,3 @@ def _unless(condition: str, statement: str) -> str:
 def _bare(condition: str) -> str:
     """Put a condition in parentheses where ``not`` would bind to a part of it."""
     return f"({condition})" if " is not null" in condition else condition
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from riptide.migrations.footprint import quoted
+from riptide._quote import quoted
 from riptide.results import RowLoss
 
 if TYPE_CHECKING:

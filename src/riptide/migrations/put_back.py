@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING
 
+from riptide._quote import quoted
 from riptide.errors import DataLossError, MigrationError
-from riptide.migrations.footprint import quoted
 from riptide.migrations.put_back_sql import Stage, count
 from riptide.migrations.saved_rows import listed
 from riptide.migrations.session import for_us

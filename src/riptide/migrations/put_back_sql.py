@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from riptide.migrations.footprint import quoted
+from riptide._quote import quoted
 from riptide.migrations.saved_rows import listed, unlike
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from riptide._quote import quoted
 from riptide.errors import ConfigError
-from riptide.migrations.footprint import quoted
 from riptide.migrations.saved_rows import FORMAT, MANIFEST
 
 if TYPE_CHECKING:

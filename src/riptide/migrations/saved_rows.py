@@ -16,8 +16,8 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from riptide._quote import quoted
 from riptide.errors import RiptideError
-from riptide.migrations.footprint import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, LiteralString
 
+from riptide._quote import literal
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -144,16 +146,6 @@ class Table:
     privileges: frozenset[str]
     column_grants: tuple[dict[str, Any], ...]
     policies: tuple[Policy, ...] = ()
-
-
-def literal(text: str) -> str:
-    """Give a text as SQL has it; backslashes are plain with standard_conforming_strings."""
-    return "'" + text.replace("'", "''") + "'"
-
-
-def quoted(name: str) -> str:
-    """Give an identifier as SQL has it."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 def read_tables(connection: Connection[Any], names: Sequence[str]) -> tuple[Table, ...]:

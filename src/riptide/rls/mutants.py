@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from riptide.rls.breakable import literal, quoted
+from riptide._quote import literal, quoted
 from riptide.rls.equivalence import OPERATIONS, WRAPPED, implied, opened, twins, unopened
 
 if TYPE_CHECKING:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from riptide._access import is_root
-from riptide._oserror import told
 from riptide.errors import StackError
 from riptide.stack.embedded.data import DataDirectory
 from riptide.stack.embedded.gateway import place
@@ -17,7 +16,6 @@ from riptide.stack.process import reachable_by, service_user
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from riptide.runner import Runner
@@ -55,6 +53,7 @@ def prepare(parts: Parts, runner: Runner, tell: Callable[[str], None], *, empty:
         ToolNotFoundError: Node.js or the toolchain is missing.
     """
     from riptide.stack.embedded.template import ensure_template
+    from riptide.toolchain import cache_told
 
     settings = parts.settings
     _require_ports(parts)
@@ -81,7 +80,7 @@ def prepare(parts: Parts, runner: Runner, tell: Callable[[str], None], *, empty:
     else:
         if not is_root():  # who may give files to anybody
             files.check_owner()
-        with _cache(settings):
+        with cache_told(settings):
             template = ensure_template(toolchain, settings.config, user, runner, tell)
     return Prepared(toolchain=toolchain, cluster=cluster, template=template)
 
@@ -112,18 +111,12 @@ def ensure(settings: Settings, runner: Runner, tell: Callable[[str], None]) -> T
         ToolNotFoundError: Node.js or the toolchain is missing.
         CommandError: npm failed.
     """
-    from riptide.toolchain import ensure_toolchain
+    from riptide.toolchain import cache_told, ensure_toolchain
 
-    with _cache(settings):
+    with cache_told(settings):
         toolchain = ensure_toolchain(settings, runner=runner, progress=tell)
         place(toolchain)
     return toolchain
-
-
-def _cache(settings: Settings) -> AbstractContextManager[None]:
-    from riptide.toolchain import cache_dir
-
-    return told(cache_dir(settings), state="nothing was changed", variable="RIPTIDE_CACHE_DIR")
 
 
 def _require_ports(parts: Parts) -> None:
