@@ -55,6 +55,7 @@ from typing import IO, Any, NoReturn, TypedDict, cast  # noqa: E402
 WINDOWS = os.name == "nt"
 ROOT = Path(__file__).resolve().parent.parent
 MINIMUM_NODE = 20
+QUIET = 10.0  # seconds that a command may work without a word of it being passed on
 DEBIAN = "on Debian and Ubuntu: `sudo apt-get install python3-venv`, then run this again"
 
 
@@ -336,9 +337,9 @@ def say(text: str) -> None:
 def run(command: list[str], cwd: Path | None = None) -> tuple[int, list[str]]:
     """Run a command to its end; give its exit code and the lines it printed.
 
-    On a terminal its last line is shown while it works.
+    On a terminal its last line is shown while it works; elsewhere one every some seconds.
     """
-    began = time.monotonic()
+    began = told = time.monotonic()
     live = sys.stderr.isatty()
     lines: list[str] = []
     process: subprocess.Popen[str] | None = None
@@ -362,6 +363,9 @@ def run(command: list[str], cwd: Path | None = None) -> tuple[int, list[str]]:
             if live:
                 width = min(shutil.get_terminal_size().columns - 1, 100)
                 print(f"\r{'  ' + lines[-1]:{width}.{width}}", end="", file=sys.stderr)
+            elif time.monotonic() - told > QUIET:
+                told = time.monotonic()
+                say(f"  {lines[-1].strip():.70}")
         code = process.wait()
     except BaseException:
         if process is not None:
@@ -372,7 +376,7 @@ def run(command: list[str], cwd: Path | None = None) -> tuple[int, list[str]]:
             process.stdout.close()
         if live:
             print("\r" + " " * 100 + "\r", end="", file=sys.stderr)
-    say(f"  {time.monotonic() - began:.1f} s")
+    say(f"  done in {time.monotonic() - began:.1f} s")
     return code, lines
 
 
