@@ -6,16 +6,14 @@ without fsync. It is what migrations are rehearsed and checked on, whatever the 
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from riptide.errors import StackError
+from riptide._oserror import told
 from riptide.settings import SCRATCH, Target
+from riptide.stack.embedded.held import held_folder, sweep
 from riptide.stack.embedded.postgres import Cluster
 
 if TYPE_CHECKING:
@@ -74,8 +72,6 @@ def scratch_server(
         StackError: It could not be started.
         ToolNotFoundError: Node.js is missing, or the platform has no embedded PostgreSQL.
     """
-    from filelock import FileLock
-
     from riptide.stack.embedded.template import ensure_template
     from riptide.stack.ports import free_port
     from riptide.stack.process import service_user
@@ -84,50 +80,24 @@ def scratch_server(
     toolchain = ensure_toolchain(settings, runner=runner, progress=progress)
     user = service_user(settings.run_as)
     template = ensure_template(toolchain, settings.config, user, runner, progress)
-    _sweep()
-    try:
-        folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
-    except OSError as error:
-        raise StackError(
-            f"no scratch database can be made in {tempfile.gettempdir()}: {error.strerror}",
-            state="nothing was changed",
-            next_step="set TMPDIR to a folder with 100 MB to spare",
-        ) from None
-    folder.chmod(0o755)  # another user may have to get to its data
-    cluster = Cluster(
-        bin_dir=toolchain.postgres_bin,
-        home=folder / "postgres",
-        port=free_port(),
-        user=user,
-        options=_OPTIONS,
-    )
-    # Held as long as this process lives: a folder whose lock is free is an orphan's.
-    with FileLock(folder / "lock"):
+    sweep(_PREFIX, _end)
+    with held_folder(_PREFIX, state="nothing was changed") as folder:
+        cluster = Cluster(
+            bin_dir=toolchain.postgres_bin,
+            home=folder / "postgres",
+            port=free_port(),
+            user=user,
+            options=_OPTIONS,
+        )
         try:
-            try:
+            with told(folder.parent, state="nothing was changed", variable="TMPDIR"):
                 cluster.files.stage(template)
-            except OSError as error:
-                raise StackError(
-                    f"no scratch database can be made in {folder.parent}: {error.strerror}",
-                    state="nothing was changed",
-                    next_step="set TMPDIR to a folder with 100 MB to spare",
-                ) from None
             with cluster.files.swapped():
                 cluster.start()
             yield Scratch(cluster=cluster)
         finally:
             cluster.stop(immediate=True)
-            shutil.rmtree(folder, ignore_errors=True)
 
 
-def _sweep() -> None:
-    """Remove what a kill -9 left of earlier ones."""
-    from filelock import FileLock, Timeout
-
-    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-        with suppress(Timeout, OSError):  # it is at work, or another user's
-            if os.name == "posix" and folder.stat().st_uid != os.geteuid():
-                continue
-            with FileLock(folder / "lock", timeout=0):
-                Cluster(bin_dir=Path(), home=folder / "postgres", port=0).stop(immediate=True)
-                shutil.rmtree(folder, ignore_errors=True)
+def _end(folder: Path) -> None:
+    Cluster(bin_dir=Path(), home=folder / "postgres", port=0).stop(immediate=True)

@@ -6,22 +6,20 @@ project's folder, so one of another folder can neither be taken for theirs nor e
 
 from __future__ import annotations
 
-import os
 import shutil
-import tempfile
-import time
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from riptide._access import is_root, make_folder
 from riptide._interrupts import ignored
 from riptide._oserror import told
 from riptide.errors import StackError
+from riptide.stack.embedded.held import held_folder, sweep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from riptide.results import StackStatus
     from riptide.settings import Settings
@@ -31,9 +29,6 @@ PREFIX = "riptide-stack-"
 
 # Not of the developer's stack or linked project, and not what npm can bring back.
 _LEFT_OUT = (".temp", ".branches", "node_modules")
-
-# Seconds that a folder is given to get its lock, before it counts as an orphan's.
-_YOUNG = 10.0
 
 
 @contextmanager
@@ -53,17 +48,9 @@ def temporary_stack(
     Raises:
         RiptideError: As of `riptide.open_stack`.
     """
-    from filelock import FileLock
-
     project = project.resolve()  # links to what is in it have to hold elsewhere
-    sweep()
-    with told(Path(tempfile.gettempdir()), state="nothing was started", variable="TMPDIR"):
-        base = Path(tempfile.mkdtemp(prefix=PREFIX))
-        # As root, PostgreSQL runs as somebody else, who has to get to its data: through it, but
-        # not to look around.
-        base.chmod(0o711 if is_root() else 0o700)
-    # Held as long as this process lives: a folder whose lock is free is an orphan's.
-    with FileLock(base / "lock"):
+    sweep(PREFIX, _end)
+    with held_folder(PREFIX, state="nothing was started") as base:
         stacks: list[EmbeddedStack] = []
         try:
             with told(base, state="nothing was started", variable="TMPDIR"):
@@ -73,8 +60,6 @@ def temporary_stack(
             with ignored():
                 for each in stacks:
                     each.stop(delete_data=True)
-                shutil.rmtree(base, ignore_errors=True)
-    shutil.rmtree(base, ignore_errors=True)  # Windows keeps a lock's file while it is held
 
 
 def _start(
@@ -137,27 +122,14 @@ def copy_project(project: Path, root: Path) -> Path:
     return root
 
 
-def sweep() -> None:
-    """End and remove the stacks of processes that were killed before they could."""
-    from filelock import FileLock, Timeout
-
-    from riptide.errors import RiptideError
+def _end(folder: Path) -> None:
+    """End and delete the stack of a process that was killed before it could."""
     from riptide.project_config import ProjectConfig
     from riptide.settings import Settings
     from riptide.stack.embedded.stack import EmbeddedStack
 
-    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
-        with suppress(Timeout, OSError, RiptideError):  # it is at work, or another user's
-            found = folder.stat()
-            if os.name == "posix" and found.st_uid != os.geteuid():
-                continue
-            if time.time() - found.st_mtime < _YOUNG:
-                continue
-            with FileLock(folder / "lock", timeout=0):
-                root = folder / "project"
-                if (root / "supabase").is_dir():
-                    # What is to be ended is written in its state, whatever config.toml says.
-                    settings = Settings.bare(root, ProjectConfig(project_id="orphan"))
-                    EmbeddedStack(settings).stop(delete_data=True)
-                shutil.rmtree(folder, ignore_errors=True)
-            shutil.rmtree(folder, ignore_errors=True)
+    root = folder / "project"
+    if (root / "supabase").is_dir():
+        # What is to be ended is written in its state, whatever config.toml says.
+        settings = Settings.bare(root, ProjectConfig(project_id="orphan"))
+        EmbeddedStack(settings).stop(delete_data=True)
