@@ -14,14 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 from riptide.errors import CommandError, DatabaseError, RiptideError
 from riptide.runner import Completed, mask
-from riptide.settings import LINKED, SCRATCH
+from riptide.target import LINKED, SCRATCH
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from riptide.runner import Runner
-    from riptide.settings import Settings, Target
+    from riptide.settings import Settings
+    from riptide.target import Target
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     import psycopg
 
-    from riptide.settings import Target
+    from riptide.target import Target
 
 HISTORY = "supabase_migrations.schema_migrations"
 CONNECT_TIMEOUT = 5  # seconds

@@ -7,7 +7,6 @@ stack needs (https://supabase.com/docs/guides/local-development/cli/config) and 
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
@@ -15,79 +14,12 @@ from typing import TYPE_CHECKING, Literal, Self, get_args
 
 from riptide.errors import ConfigError
 from riptide.project_config import ProjectConfig, port_number, read_config
+from riptide.target import Target, choose_target, local_db_url
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 Backend = Literal["auto", "docker", "embedded"]
-
-# https://supabase.com/docs/guides/database/connecting-to-postgres
-TRANSACTION_POOLER_PORT = 6543
-
-LOCAL = "local"
-LINKED = "linked"
-REMOTE = "remote"
-SCRATCH = "scratch"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Target:
-    """The database that a command is about.
-
-    Attributes:
-        kind: ``local`` (this project's stack), ``linked`` (the project that ``supabase link``
-            chose, reached by the CLI alone), ``remote`` (a URL) or ``scratch`` (a database of
-            ours that is deleted afterwards, its password no secret).
-        url: The database's URL, password included, each part percent-encoded; empty for
-            ``linked``.
-    """
-
-    kind: str = LOCAL
-    url: str = field(default="", repr=False)
-
-    @property
-    def is_local(self) -> bool:
-        """Whether it is this project's own stack, where nothing precious is kept."""
-        return self.kind == LOCAL
-
-    @property
-    def name(self) -> str:
-        """Its name for a person: no user, no password."""
-        if not self.url:
-            return "linked project"
-        from urllib.parse import urlsplit
-
-        parts = urlsplit(self.url)
-        return f"{self.kind} ({parts.netloc.rpartition('@')[2]}{parts.path})"
-
-    @property
-    def flag(self) -> str:
-        """What a command has to say to mean it, with a space before; empty for the local one."""
-        if self.is_local:
-            return ""
-        return f" --target {LINKED if self.kind == LINKED else 'remote'}"
-
-    @property
-    def address(self) -> str:
-        """Its URL without the password: what may stand in a process list."""
-        from riptide._url import without_password
-
-        return without_password(self.url)
-
-    @property
-    def password(self) -> str | None:
-        """The password in its URL, or ``None``."""
-        from riptide._url import password_of
-
-        return password_of(self.url)
-
-    @property
-    def pools_transactions(self) -> bool:
-        """Whether it is a pooler in transaction mode, where no session outlives a transaction."""
-        from urllib.parse import urlsplit
-
-        hosts = urlsplit(self.url).netloc.rpartition("@")[2].split(",")
-        return any(each.endswith(f":{TRANSACTION_POOLER_PORT}") for each in hosts)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,7 +98,7 @@ class Settings:
             root=folder,
             config=config,
             backend=cls.checked_backend(backend or env.get("RIPTIDE_STACK") or "auto"),
-            target=_target(target, env, config),
+            target=choose_target(target, env, config),
             cli_path=_path(env, "RIPTIDE_SUPABASE_CLI"),
             cache_dir=_path(env, "RIPTIDE_CACHE_DIR"),
             data_dir=_path(env, "RIPTIDE_DATA_DIR"),
@@ -236,11 +168,6 @@ class Settings:
             return str(path)
 
 
-def local_db_url(config: ProjectConfig) -> str:
-    """Give the URL that every local Supabase stack has, with this project's port."""
-    return f"postgresql://postgres:postgres@127.0.0.1:{config.db_port}/postgres"
-
-
 def find_root(start: Path | str | None = None) -> Path:
     """Give the project's folder.
 
@@ -300,25 +227,6 @@ def read_dotenv(path: Path) -> dict[str, str]:
     return {key: value for key, value in resolved.items() if value is not None}
 
 
-def session_target(target: Target) -> Target | None:
-    """Give the target whose sessions are the database's own, for one that pools transactions.
-
-    Supabase's poolers, shared and dedicated, answer on port 6543 in transaction mode, and the same
-    host on 5432 with whole sessions
-    (https://supabase.com/docs/guides/database/connecting-to-postgres).
-
-    Returns:
-        It, or ``None`` where the host is not Supabase's and nothing is known of its other ports.
-    """
-    from urllib.parse import urlsplit
-
-    host = urlsplit(target.url).netloc.rpartition("@")[2]
-    if not re.fullmatch(rf"[\w.-]+\.supabase\.(?:com|co):{TRANSACTION_POOLER_PORT}", host):
-        return None
-    direct = f"{host.rpartition(':')[0]}:5432"
-    return Target(kind=target.kind, url=target.url.replace(f"@{host}/", f"@{direct}/", 1))
-
-
 def _port(env: Mapping[str, str], name: str, otherwise: int) -> int:
     given = env.get(name)
     if given is None:
@@ -335,25 +243,3 @@ def _port(env: Mapping[str, str], name: str, otherwise: int) -> int:
 def _path(env: Mapping[str, str], name: str) -> Path | None:
     given = env.get(name)
     return Path(given).expanduser() if given else None
-
-
-def _target(given: str | None, env: Mapping[str, str], config: ProjectConfig) -> Target:
-    if given in (None, LOCAL):
-        return Target(url=local_db_url(config))
-    if not str(given).strip():  # never the local one instead: a variable was not set
-        raise ConfigError(
-            "the target is an empty text",
-            detail="  --target takes local, linked, remote or a postgresql:// URL.",
-        )
-    if given == LINKED:
-        return Target(kind=LINKED)
-    url = env.get("SUPABASE_DB_URL", "") if given == REMOTE else str(given)
-    if not url:
-        raise ConfigError(
-            "the remote database's URL is not known",
-            next_step="set SUPABASE_DB_URL in the environment or in .env",
-        )
-    from riptide._url import canonical
-
-    origin = "SUPABASE_DB_URL" if given == REMOTE else "--target"
-    return Target(kind=REMOTE, url=canonical(url, origin))

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
-from riptide.settings import Settings, Target
+from riptide.settings import Settings
+from riptide.target import Target
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,7 +12,7 @@ from _inv import inv
 
 from riptide import ConfigError, apply_migrations, check_migrations, open_stack
 from riptide.results import CheckReport, Level
-from riptide.settings import Target
+from riptide.target import Target
 
 if TYPE_CHECKING:
     from collections.abc import Callable

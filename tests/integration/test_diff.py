@@ -19,7 +19,7 @@ from riptide import (
     open_stack,
     repair_history,
 )
-from riptide.settings import Target
+from riptide.target import Target
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

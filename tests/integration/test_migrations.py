@@ -26,7 +26,8 @@ from riptide import (
 from riptide.database import HISTORY
 from riptide.migrations.lock import CLI_SESSION, push_lock
 from riptide.results import MigrationState
-from riptide.settings import Settings, Target
+from riptide.settings import Settings
+from riptide.target import Target
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

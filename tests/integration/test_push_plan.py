@@ -23,11 +23,13 @@ from riptide import (
 )
 from riptide.database import HISTORY
 from riptide.results import MigrationState
-from riptide.settings import Settings, Target
+from riptide.target import Target
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from riptide.settings import Settings
 
 ONE, TWO = "20250101000000_one.sql", "20250102000000_two.sql"
 

@@ -16,7 +16,7 @@ from riptide import audit_rls
 from riptide.errors import ConfigError, DatabaseError
 from riptide.results import Level
 from riptide.rls.audit.rules import RULES, UNUSED_EXCEPTION
-from riptide.settings import Target
+from riptide.target import Target
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -15,7 +15,8 @@ from _rls import LEFT_BEHIND, cells, declare, verify
 from riptide.errors import ConfigError, DatabaseError, RlsError, RlsViolationError
 from riptide.results import Verdict
 from riptide.rls import verify_rls
-from riptide.settings import Settings, Target
+from riptide.settings import Settings
+from riptide.target import Target
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

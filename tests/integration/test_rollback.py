@@ -24,7 +24,7 @@ from riptide import (
     rollback_migrations,
 )
 from riptide.migrations.lock import push_lock
-from riptide.settings import Target
+from riptide.target import Target
 
 if TYPE_CHECKING:
     from _database import Database

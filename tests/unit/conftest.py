@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 
 from riptide.project_config import ProjectConfig
-from riptide.settings import Settings, Target, local_db_url
+from riptide.settings import Settings
+from riptide.target import Target, local_db_url
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,10 +12,12 @@ import pytest
 from riptide.cli import SupabaseCLI, failure, parse, target_flags
 from riptide.errors import CommandError, DatabaseError
 from riptide.runner import Completed, SubprocessRunner
-from riptide.settings import Settings, Target
+from riptide.target import Target
 
 if TYPE_CHECKING:
     from pytest_subprocess import FakeProcess
+
+    from riptide.settings import Settings
 
 REMOTE = Target(kind="remote", url="postgresql://postgres:s3cret@db.example.com:5432/postgres")
 

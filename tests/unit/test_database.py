@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from riptide.database import connect
-from riptide.settings import Target
+from riptide.target import Target
 
 
 class _Session:

@@ -272,10 +272,11 @@ def test_examples_fit_the_code(body: str) -> None:
 
 
 def test_env_example_has_every_setting_and_no_other() -> None:
-    """What settings.py reads from the environment stands in .env.example, and the other way."""
-    tree = ast.parse(read("src/riptide/settings.py"))
+    """What the settings read from the environment stands in .env.example, and the other way."""
+    trees = [ast.parse(read(f"src/riptide/{each}.py")) for each in ("settings", "target")]
     wanted = {
         node.value
+        for tree in trees
         for node in ast.walk(tree)
         if isinstance(node, ast.Constant)
         and isinstance(node.value, str)

@@ -26,8 +26,8 @@ from riptide.migrations.push import apply_migrations, lockable, require_local_st
 from riptide.migrations.run import Clock
 from riptide.results import Migration, MigrationList, MigrationState, StackStatus
 from riptide.runner import Completed, SubprocessRunner
-from riptide.settings import Target
 from riptide.stack.embedded.stack import EmbeddedStack
+from riptide.target import Target
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

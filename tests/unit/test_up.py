@@ -11,7 +11,7 @@ import pytest
 from riptide import toolchain
 from riptide.errors import ConfigError, ToolNotFoundError
 from riptide.results import PushResult, RlsReport, StackStatus
-from riptide.settings import Target
+from riptide.target import Target
 from riptide.up import bring_up
 
 if TYPE_CHECKING:

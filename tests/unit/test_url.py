@@ -8,7 +8,7 @@ import pytest
 
 from riptide._url import canonical, password_of, without_password
 from riptide.errors import ConfigError
-from riptide.settings import Target
+from riptide.target import Target
 
 
 @pytest.mark.parametrize(

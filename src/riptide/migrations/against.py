@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from riptide.errors import RiptideError
     from riptide.migrations.check_files import Read
     from riptide.runner import Runner
-    from riptide.settings import Settings, Target
+    from riptide.settings import Settings
+    from riptide.target import Target
 
 # What the platform puts into every project of its own accord, and the scratch database has not.
 _PLATFORM_EXTENSIONS = frozenset(

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
     from riptide.migrations.check_files import Read
     from riptide.runner import Runner
-    from riptide.settings import Settings, Target
+    from riptide.settings import Settings
     from riptide.stack.embedded.scratch import Scratch
+    from riptide.target import Target
 
 _T = TypeVar("_T")
 

@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from riptide.migrations.files import MigrationFile
     from riptide.results import Finding
     from riptide.runner import Runner
-    from riptide.settings import Settings, Target
+    from riptide.settings import Settings
     from riptide.stack.embedded.scratch import Scratch
+    from riptide.target import Target
 
 _HEADER = """\
 -- {name}

@@ -34,7 +34,8 @@ def list_migrations(
         DatabaseError: The database cannot be reached.
         CommandError: The CLI failed (linked project only).
     """
-    from riptide.settings import LINKED, Settings
+    from riptide.settings import Settings
+    from riptide.target import LINKED
 
     settings = settings or Settings.load()
     files = scan(settings)
@@ -56,7 +57,7 @@ def applied_versions(settings: Settings, runner: Runner | None = None) -> list[s
         CommandError: The CLI failed (linked project only).
     """
     from riptide.database import connect, read_versions
-    from riptide.settings import LINKED
+    from riptide.target import LINKED
 
     if settings.target.kind == LINKED:
         return [each.version for each in _linked_history(settings, runner)]

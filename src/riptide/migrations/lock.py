@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     import psycopg
 
-    from riptide.settings import Target
+    from riptide.target import Target
 
 LOCK_WAIT = 60.0  # seconds
 CLI_SESSION = "@effect/sql-pg"  # the application_name of CLI 3's sessions; nothing changes it

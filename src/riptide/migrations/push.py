@@ -122,7 +122,7 @@ def lockable(settings: Settings, *, no_lock: bool = False) -> Settings:
     Raises:
         ConfigError: It is a pooler in transaction mode, and not one of Supabase's.
     """
-    from riptide.settings import session_target
+    from riptide.target import session_target
 
     if not settings.target.pools_transactions or no_lock:
         return settings

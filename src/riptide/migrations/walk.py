@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from riptide.migrations.check_files import Read
     from riptide.migrations.files import MigrationFile
-    from riptide.settings import Target
     from riptide.stack.embedded.scratch import Scratch
+    from riptide.target import Target
 
 
 # Roles belong to the server and not to a database, so they are no part of a snapshot.

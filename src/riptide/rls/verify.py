@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from riptide.rls.intent import Intent
     from riptide.rls.plan import Plan, TablePlan
     from riptide.rls.probes_sql import Database
-    from riptide.settings import Settings, Target
+    from riptide.settings import Settings
+    from riptide.target import Target
 
 
 def verify_rls(
@@ -83,7 +84,7 @@ def verification(
         RlsError: Users or rows cannot be made.
     """
     from riptide.database import connect
-    from riptide.settings import Target
+    from riptide.target import Target
 
     target = Target(kind=settings.target.kind, url=endpoint.db_url)
     with connect(target) as connection, _database_errors(endpoint), ExitStack() as stack:

@@ -50,7 +50,8 @@ def audit_rls(
     from riptide.database import connect
     from riptide.rls.audit.where import located
     from riptide.rls.intent import read_intent
-    from riptide.settings import LINKED, Settings
+    from riptide.settings import Settings
+    from riptide.target import LINKED
 
     began = time.monotonic()
     tell = progress or (lambda _: None)

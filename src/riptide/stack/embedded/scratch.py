@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from riptide._oserror import told
-from riptide.settings import SCRATCH, Target
 from riptide.stack.embedded.held import held_folder, sweep
 from riptide.stack.embedded.postgres import Cluster
+from riptide.target import SCRATCH, Target
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
