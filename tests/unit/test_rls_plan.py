@@ -12,8 +12,9 @@ import pytest
 from riptide.errors import RlsError
 from riptide.rls.catalog import Column, ForeignKey, Partition, Relation
 from riptide.rls.intent import read_intent
-from riptide.rls.plan import Plan, Reference, TablePlan, TheUser, make_plan
+from riptide.rls.plan import Plan, TablePlan, make_plan
 from riptide.rls.probes_sql import Snapshot, difference
+from riptide.rls.sources import Reference, TheUser
 from riptide.rls.values import ColumnValues, Fixed
 
 if TYPE_CHECKING:

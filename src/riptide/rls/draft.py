@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from riptide.results import RlsDraft
 from riptide.rls.intent import OPERATIONS
-from riptide.rls.plan import USERS
+from riptide.rls.sources import USERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -8,6 +8,15 @@ from typing import TYPE_CHECKING, Any
 from riptide.errors import RlsError
 from riptide.rls.agreement import declared_tables
 from riptide.rls.partitions import inherited, told_by_parent
+from riptide.rls.sources import (
+    Reference,
+    Source,
+    TheUser,
+    key_as_mark,
+    mark_among,
+    settled_values,
+    source_of,
+)
 from riptide.rls.values import ColumnValues, Fixed, find_values
 
 if TYPE_CHECKING:
@@ -17,24 +26,6 @@ if TYPE_CHECKING:
 
     from riptide.rls.catalog import Column, Relation
     from riptide.rls.intent import Intent, TableIntent
-
-USERS = "auth.users"
-
-
-@dataclass(frozen=True)
-class Reference:
-    """The value is that of a column of the row made in another table."""
-
-    table: str
-    column: str
-
-
-@dataclass(frozen=True)
-class TheUser:
-    """The value is the id of the user whose row it is."""
-
-
-Source = ColumnValues | Fixed | Reference | TheUser
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,10 +170,10 @@ def _plan_table(
         elif column.name in table.row:
             insert[column.name] = Fixed(table.row[column.name])
         elif column.must_be_given or column.name in bounds:
-            insert[column.name] = _source(connection, table, relation, column, declared)
-    mark = table.owner or _mark(insert)
+            insert[column.name] = source_of(connection, table, relation, column, declared)
+    mark = table.owner or mark_among(insert)
     if not mark:
-        mark, source = _key_as_mark(connection, table, relation)
+        mark, source = key_as_mark(connection, table, relation)
         insert[mark] = source
     allowed = table.rules["authenticated"].update_columns
     free = [
@@ -211,20 +202,12 @@ def _plan_table(
         insert=insert,
         change=change,
         fixed=fixed,
-        settled={name: _settled(connection, table, relation, name) for name in table.set_once},
+        settled={
+            name: settled_values(connection, table, relation, name) for name in table.set_once
+        },
         untried=tuple(untried),
         mark=mark,
     )
-
-
-def _settled(
-    connection: Connection[Any], table: TableIntent, relation: Relation, name: str
-) -> ColumnValues:
-    column = next(each for each in relation.columns if each.name == name)
-    values = find_values(connection, relation, column)
-    if not values.values:
-        raise _cannot_make(table, column, "no value could be made up that it could be set to")
-    return values
 
 
 def _suits_a_change(relation: Relation, column: Column) -> tuple[bool, bool, bool, bool]:
@@ -234,82 +217,6 @@ def _suits_a_change(relation: Relation, column: Column) -> tuple[bool, bool, boo
         any(column.name in each.columns and len(each.columns) > 1 for each in relation.checks),
         column.category != "S",
         column.must_be_given,
-    )
-
-
-def _source(
-    connection: Connection[Any],
-    table: TableIntent,
-    relation: Relation,
-    column: Column,
-    declared: Mapping[str, TableIntent],
-) -> Source:
-    key = relation.foreign_key_of(column.name)
-    if key is not None:
-        referred = key.target_columns[key.columns.index(column.name)]
-        if key.target == USERS:
-            return TheUser()
-        if key.target in declared and key.target != relation.full_name:
-            return Reference(key.target, referred)
-        raise _cannot_make(
-            table,
-            column,
-            f"it refers to {key.target}"
-            + (" itself" if key.target == relation.full_name else ", which is not declared"),
-        )
-    values = find_values(connection, relation, column)
-    if not values.values:
-        checks = [each.name for each in relation.checks if column.name in each.columns]
-        raise _cannot_make(
-            table,
-            column,
-            f"no value of type {column.type} could be made up"
-            + (f" that {', '.join(checks)} accepts" if checks else ""),
-        )
-    return values
-
-
-def _cannot_make(table: TableIntent, column: Column, why: str) -> RlsError:
-    return RlsError(
-        f"a row of {table.full_name} cannot be made: column {column.name}: {why}",
-        state="nothing was tried",
-        next_step=f"give {column.name} a value in supabase/rls.toml, section [{table.section}.row]",
-    )
-
-
-def _mark(insert: Mapping[str, Source]) -> str:
-    """Choose a column for a table without owners whose values are in nobody else's row.
-
-    Rows are found, and removed, by it.
-    """
-    return next((name for name, source in insert.items() if _is_random(source)), "")
-
-
-def _is_random(source: Source) -> bool:
-    match source:
-        case ColumnValues():
-            return source.random
-        case Fixed():
-            return "{random}" in str(source.value)
-    return False
-
-
-def _key_as_mark(
-    connection: Connection[Any], table: TableIntent, relation: Relation
-) -> tuple[str, ColumnValues]:
-    for name in relation.primary_key:
-        column = relation.column(name)
-        if column is None or column.automatic or relation.foreign_key_of(name) is not None:
-            continue
-        values = find_values(connection, relation, column)
-        if values.random:
-            return name, values
-    raise RlsError(
-        f"the rows made in {table.full_name} could not be told from others: it has no owner and "
-        "no column that differs from row to row",
-        state="nothing was tried",
-        next_step='say owner = "<column>" in supabase/rls.toml, or give a text column a value '
-        f"with {{random}} in it in section [{table.section}.row]",
     )
 
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from riptide.errors import RlsError
 from riptide.rls.partitions import without_rows
-from riptide.rls.probes_http import UNDONE, TableProbe, blind_attempt, no_privilege
+from riptide.rls.probe import UNDONE, blind_attempt, no_privilege
+from riptide.rls.probes_http import TableProbe
 from riptide.rls.verdict import DENY, Attempt, Outcome, Reply
 
 if TYPE_CHECKING:

@@ -1,0 +1,223 @@
+"""One table's verification under way: its rows, its tries, its checks."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, cast
+
+from riptide._interrupts import deferred
+from riptide.errors import RlsError
+from riptide.results import RlsCheck
+from riptide.rls.api import matching, minimal, send
+from riptide.rls.blind import Blind
+from riptide.rls.intent import OPERATIONS
+from riptide.rls.probes_sql import Snapshot, difference
+from riptide.rls.values import ColumnValues
+from riptide.rls.verdict import ALLOW, DENY, Attempt, Outcome, Reply, judge
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from riptide.rls.actors import Actor, Actors
+    from riptide.rls.intent import Operation, Role
+    from riptide.rls.plan import TablePlan
+    from riptide.rls.probes_sql import Database, Row
+
+
+UNDONE = "(in SQL, undone)"
+BLIND = f"without a filter {UNDONE}"
+# Rows made up at most until one is within a partition's bounds.
+_TRIES = 300
+_ORDER: dict[str, int] = {operation: place for place, operation in enumerate(OPERATIONS)}
+
+
+class Probe:
+    """What is tried on one table, by whom, with which rows, and what it came to.
+
+    Attributes:
+        parents: The row made in each table, by ``schema.table``; this table's own is kept there.
+    """
+
+    def __init__(
+        self, plan: TablePlan, actors: Actors, database: Database, parents: dict[str, Row]
+    ) -> None:
+        self.plan = plan
+        self.actors = actors
+        self.database = database
+        self.blind = Blind(database)
+        self.parents = parents
+        self._checks: list[RlsCheck] = []
+        # This run's rows as they are now, where that is known: nobody else touches them.
+        self._now: Snapshot | None = None
+
+    # --- one try ---------------------------------------------------------------------------------
+
+    def _try_update(self, actor: Actor, columns: Mapping[str, ColumnValues]) -> Attempt:
+        tried = f"update {', '.join(columns)} of the owner's row"
+        return self._try_write(actor, tried, self._change(columns))
+
+    def _try_write(
+        self, actor: Actor, tried: str, change: Row, *, changes: bool = False
+    ) -> Attempt:
+        key = key_of(self._base(), self.plan.key)
+        request = matching(self._table(actor).update(change, returning=minimal()), key)
+        return self._try(tried, request, only=tuple(change) if changes else ())
+
+    def _try_blind(
+        self, actor: Actor, tried: str, change: Row, *, changes: bool = False
+    ) -> Attempt:
+        row = self._base()
+        reply = self.blind.update(self.plan, actor, row, change, changes=changes)
+        return blind_attempt(f"{tried} {BLIND}", reply)
+
+    def _try(self, tried: str, request: Any, *, only: tuple[str, ...] = ()) -> Attempt:
+        before = self._look()
+        # Cut off on its way it would have its effect after the cleaning up.
+        with deferred():
+            reply = send(request, self.plan.name)
+        self._now = None
+        return Attempt(tried=tried, reply=reply, effect=difference(before, self._look(), only))
+
+    # --- rows ------------------------------------------------------------------------------------
+
+    def _look(self) -> Snapshot:
+        if self._now is None:
+            self._now = self.database.rows(self.plan)
+        return self._now
+
+    def _renewed(self, attempt: Attempt) -> Attempt:
+        """Take a row away that a leak has changed: it may be settled now, for instance revoked."""
+        if attempt.effect:
+            self._clear()
+        return attempt
+
+    def _clear(self) -> None:
+        self.database.clear(self.plan)
+        self._now = {}
+
+    def _new_row(self) -> Row:
+        partition = self.plan.relation.partition
+        for _ in range(_TRIES):
+            row = self.plan.new_row(self.actors.owner.user_id, self.parents)
+            for name in partition.columns if partition else ():
+                source = self.plan.insert[name]
+                if isinstance(source, ColumnValues):
+                    row[name] = secrets.choice(source.values)
+            if self.database.fits(self.plan, row):
+                return row
+        raise RlsError(
+            f"a row of {self.plan.name} cannot be made: no row was found that fits its bounds",
+            state="no row and no user is left behind",
+            next_step="give the columns of the partition key values in supabase/rls.toml, section "
+            f"[{self.plan.intent.section}.row]",
+        )
+
+    def _base(self) -> Row:
+        """Give the owner's row as it is now; make one where there is none (any more)."""
+        found = [
+            row
+            for row in self._look().values()
+            if not self.plan.intent.owner
+            or str(row[self.plan.intent.owner]) == self.actors.owner.user_id
+        ]
+        if found:
+            row = found[0]
+        else:
+            row = self.database.add(self.plan, self._new_row())
+            self._now = None
+        self.parents[self.plan.name] = row
+        return row
+
+    def make_base(self) -> None:
+        """Make the owner's row, unless a trigger did, for the tables that refer to this one."""
+        self.database.remember(self.plan, *(self.actors.user_ids if self.plan.intent.owner else ()))
+        if not self.plan.parent:
+            self._base()
+
+    def _change(self, columns: Mapping[str, Any]) -> Row:
+        now = self._base()
+        return {name: values.make(other_than=now.get(name)) for name, values in columns.items()}
+
+    # --- who, and what is expected ----------------------------------------------------------------
+
+    def _everybody(self) -> tuple[Actor, ...]:
+        return (
+            self.actors.owner,
+            self.actors.other,
+            self.actors.anon,
+            self.actors.service_role,
+        )
+
+    def _expected(self, operation: Operation, actor: Actor) -> str:
+        word = self.plan.intent.rules[cast("Role", actor.role)].words[operation]
+        # Without owners a row is nobody's own, and "own" is no word for such a table.
+        allowed = word == "all" or (word == "own" and actor is self.actors.owner)
+        return ALLOW if allowed else DENY
+
+    def _table(self, actor: Actor) -> Any:
+        relation = self.plan.relation
+        return actor.client.schema(relation.schema).table(relation.name)
+
+    def _sorted(self) -> list[RlsCheck]:
+        return sorted(self._checks, key=lambda each: _ORDER[each.operation])
+
+    def _add(
+        self,
+        operation: Operation,
+        actor: Actor,
+        expected: str,
+        attempts: list[Attempt],
+        **judging: Any,
+    ) -> None:
+        # Where nobody is meant to, or into a partition nobody has to, there is no control: then a
+        # plain no is proof, and so is a blind write that passed the row over.
+        nobody = bool(self.plan.parent) or not any(
+            self._expected(operation, each) == ALLOW for each in self._everybody()
+        )
+        plain = (Outcome.REFUSED, Outcome.DONE)
+        if nobody and operation != "select" and all(a.reply.outcome in plain for a in attempts):
+            judging["proven"] = True
+        verdict, seen = judge(expected, attempts, **judging)
+        self._checks.append(
+            RlsCheck(
+                table=self.plan.name,
+                operation=operation,
+                actor=actor.name,
+                expected=expected,
+                verdict=verdict,
+                tried="; ".join(each.tried for each in attempts),
+                seen=seen,
+            )
+        )
+
+
+def blind_attempt(tried: str, reply: Reply) -> Attempt:
+    """Give the attempt for a write that was undone: a row that it hit is an effect."""
+    hit = reply.outcome is Outcome.DONE and reply.rows > 0
+    return Attempt(
+        tried=tried, reply=reply, effect="the database would have done it" if hit else ""
+    )
+
+
+def no_privilege(tried: str) -> Attempt:
+    """Give the attempt at an update for which no column is granted."""
+    reply = Reply(outcome=Outcome.REFUSED, message="no column may be updated")
+    return Attempt(tried=tried, reply=reply)
+
+
+def shortened(attempts: list[Attempt]) -> list[Attempt]:
+    """Leave out tries that were answered as one before them, but for what was tried."""
+    kept: dict[Reply, Attempt] = {}
+    for each in attempts:
+        first = kept.get(each.reply)
+        if first is None or each.effect:
+            kept[each.reply] = each
+        elif not first.effect:
+            kept[each.reply] = replace(first, tried=f"{first.tried}, {each.tried}")
+    return list(kept.values())
+
+
+def key_of(row: Row, columns: tuple[str, ...]) -> dict[str, Any]:
+    """Give the values of all the columns: with one left out a filter would pick more rows."""
+    return {each: row[each] for each in columns}
