@@ -16,6 +16,7 @@ from riptide.tasks._task import (
     confirm,
     is_dry,
     preview_cli,
+    reported,
     settings_for,
     task,
 )
@@ -58,12 +59,7 @@ def check(
         )
     if junit:
         show.junit(report, settings, Path(junit))
-    if json:
-        render.as_json(report)
-    else:
-        show.report(report, settings)
-    if not report.ok:
-        raise Exit(code=3)
+    reported(report, json=json, show=lambda: show.report(report, settings))
 
 
 @task("name", help={"name": "letters, digits, underscores: add_teams", "json": JSON_HELP})

@@ -25,7 +25,10 @@ if TYPE_CHECKING:
     from invoke.context import Context
 
     from riptide.cli import SupabaseCLI
+    from riptide.results import AuditReport, CheckReport, MutationReport, RlsReport
     from riptide.settings import Settings
+
+    Report = AuditReport | CheckReport | MutationReport | RlsReport
 
 # The exit code of a program that SIGINT ended, as shells have it.
 _INTERRUPTED = 130
@@ -191,6 +194,24 @@ def command_line(argv: list[str]) -> str:
     from riptide.runner import mask
 
     return shlex.join(mask(each) for each in argv)
+
+
+def reported(report: Report, *, json: bool, show: Callable[[], None]) -> None:
+    """Print what a check found, and exit with 3 where it found something.
+
+    Args:
+        report: What it gives back.
+        json: Whether as one JSON object.
+        show: What prints it for a person.
+    """
+    from riptide import render
+
+    if json:
+        render.as_json(report)
+    else:
+        show()
+    if not report.ok:
+        raise Exit(code=3)
 
 
 def confirm(question: str, *, yes: bool) -> None:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from invoke.exceptions import Exit
-
 from riptide.tasks._task import (
     JSON_HELP,
     TARGET_HELP,
     command_line,
     is_dry,
     preview_cli,
+    reported,
     settings_for,
     task,
 )
@@ -44,12 +43,7 @@ def verify(
         return
     with render.progress() as progress:
         report = verify_rls(settings=settings, allow_remote=allow_remote, progress=progress)
-    if json:
-        render.as_json(report)
-    else:
-        render.rls(report)
-    if not report.ok:
-        raise Exit(code=3)
+    reported(report, json=json, show=lambda: render.rls(report))
 
 
 @task(
@@ -85,12 +79,7 @@ def audit(
         show.junit(report, settings, Path(junit))
     if sarif:
         show.sarif(report, settings, Path(sarif))
-    if json:
-        render.as_json(report)
-    else:
-        show.report(report, settings)
-    if not report.ok:
-        raise Exit(code=3)
+    reported(report, json=json, show=lambda: show.report(report, settings))
 
 
 @task(
@@ -118,12 +107,7 @@ def mutate(
         return
     with render.progress() as progress:
         report = mutate_rls(settings=settings, tables=tables or None, progress=progress)
-    if json:
-        render.as_json(report)
-    else:
-        mutation(report, every=all)
-    if not report.ok:
-        raise Exit(code=3)
+    reported(report, json=json, show=lambda: mutation(report, every=all))
 
 
 @task(help={"target": TARGET_HELP + "; looked at, never changed", "json": JSON_HELP})
