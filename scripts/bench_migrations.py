@@ -111,7 +111,9 @@ def _project(bench: Bench, name: str) -> Settings:
         backend="embedded",
         api_port=free_port(),
         db_port=free_port(),
-        environ=bench.environment(SUPABASE_API_PORT="", SUPABASE_DB_PORT=""),
+        environ={  # the other project's ports stand in it
+            name: value for name, value in bench.environment().items() if not name.endswith("_PORT")
+        },
     )
 
 

@@ -33,6 +33,7 @@ TABLE = Table(
     not_null=("user_id",),
     updatable=frozenset({"body"}),
     indexes=(),
+    first_columns=("id",),
     privileges=frozenset({"authenticated select", "authenticated update"}),
     column_grants=(),
     policies=(SELECT, UPDATE),
@@ -109,6 +110,20 @@ def test_privilege_without_a_policy_opens_nothing() -> None:
     """With RLS on and no policy for it a privilege lets nothing through; without RLS it does."""
     assert "no policy" in of(TABLE, "select granted to anon").implied
     assert of(replace(TABLE, protected=False), "select granted to anon").implied == ""
+
+
+def test_index_that_another_one_stands_in_for() -> None:
+    """Dropped, an index is missed where no other begins with the owner column."""
+    index = {
+        "name": "public.i",
+        "definition": "create index …",
+        "first": "user_id",
+        "comment": None,
+    }
+    alone = replace(TABLE, indexes=(index,), first_columns=("id", "user_id"))
+    assert of(alone, "index public.i dropped").implied == ""
+    doubled = replace(alone, first_columns=("id", "user_id", "user_id"))
+    assert "another index begins with user_id" in of(doubled, "index public.i dropped").implied
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,11 @@ select
     where i.indrelid = c.oid
       and not exists (select from pg_constraint as k where k.conindid = i.indexrelid)
   ), '[]'::json) as indexes,
+  array(
+    select a.attname::text from pg_index as i
+    join pg_attribute as a on a.attrelid = c.oid and a.attnum = i.indkey[0]
+    where i.indrelid = c.oid and i.indisvalid and i.indpred is null
+  ) as first_columns,
   coalesce((
     select json_object_agg(r.rolname || ' ' || o.operation, true)
     from pg_roles as r
@@ -143,6 +148,7 @@ class Table:
     not_null: tuple[str, ...]
     updatable: frozenset[str]
     indexes: tuple[dict[str, Any], ...]
+    first_columns: tuple[str, ...]
     privileges: frozenset[str]
     column_grants: tuple[dict[str, Any], ...]
     policies: tuple[Policy, ...] = ()
@@ -175,6 +181,7 @@ def read_tables(connection: Connection[Any], names: Sequence[str]) -> tuple[Tabl
             not_null=tuple(row["not_null"]),
             updatable=frozenset(row["updatable"]),
             indexes=tuple(row["indexes"]),
+            first_columns=tuple(row["first_columns"]),
             privileges=frozenset(row["privileges"]),
             column_grants=tuple(row["column_grants"]),
             policies=tuple(each for each in policies if each.table == row["table"]),

@@ -94,6 +94,12 @@ def unopened(table: Table, role: str, command: str) -> str:
     return f"no policy lets {role} {command} anything" if table.protected and not lets else ""
 
 
+def still_indexed(table: Table, column: str) -> str:
+    """Say why an index that is dropped is not missed; empty where a list would be a scan."""
+    begun = table.first_columns.count(column)
+    return f"another index begins with {column}" if begun > 1 else ""
+
+
 def conjuncts(text: str) -> frozenset[str]:
     """Split an expression, as PostgreSQL writes it, at the ANDs that are not within parentheses."""
     # A text constant may have anything in it.

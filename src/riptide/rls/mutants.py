@@ -9,7 +9,15 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from riptide._quote import literal, quoted
-from riptide.rls.equivalence import OPERATIONS, WRAPPED, implied, opened, twins, unopened
+from riptide.rls.equivalence import (
+    OPERATIONS,
+    WRAPPED,
+    implied,
+    opened,
+    still_indexed,
+    twins,
+    unopened,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -159,12 +167,13 @@ def _of_table(table: Table, owner: str | None) -> Iterator[Mutant]:
             undo = index["definition"]
             if comment is not None:
                 undo += f"; comment on index {index['name']} is {literal(comment)}"
-            yield mutant(
+            dropped = mutant(
                 "index-dropped",
                 f"index {index['name']} dropped",
                 f"drop index {index['name']}",
                 undo,
             )
+            yield replace(dropped, implied=still_indexed(table, index["first"]))
     if owner in table.not_null and owner is not None:
         column = quoted(owner)
         yield mutant(
