@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from riptide.results import RlsCheck, RlsReport, Verdict
+from riptide.results import RlsAttempt, RlsCheck, RlsReport, Verdict
 
 
 def check(verdict: Verdict) -> RlsCheck:
@@ -29,3 +31,20 @@ def test_report_is_ok_where_every_check_is(verdict: Verdict) -> None:
     assert report.ok is (verdict is Verdict.OK)
     if not report.ok:
         assert report.summary == f"1 {verdict.value} in 2 checks"
+
+
+def test_a_check_says_all_that_is_needed_to_mend_it() -> None:
+    """Attempts, policies to blame and the SQL that mends are plain JSON in a report."""
+    attempt = RlsAttempt(request="select", reply="1 row", effect="the row came back")
+    found = replace(
+        check(Verdict.MASKED),
+        policies=("public.teams: open",),
+        mend="drop policy open on public.teams;",
+        attempts=(attempt,),
+    ).to_dict()
+    assert found["verdict"] == "masked"
+    assert found["policies"] == ["public.teams: open"]
+    assert found["mend"] == "drop policy open on public.teams;"
+    assert found["attempts"] == [
+        {"request": "select", "reply": "1 row", "effect": "the row came back"}
+    ]

@@ -206,6 +206,7 @@ def log(entries: Iterator[str]) -> None:
 _MARK = {
     Verdict.OK: ("ok", "green"),
     Verdict.LEAK: ("LEAK", "bold red"),
+    Verdict.MASKED: ("MASKED", "bold red"),
     Verdict.LOCKOUT: ("LOCKOUT", "bold yellow"),
     Verdict.ERROR: ("ERROR", "bold magenta"),
     Verdict.UNDECLARED: ("undeclared", "bold yellow"),

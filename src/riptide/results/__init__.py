@@ -27,7 +27,7 @@ from riptide.results.migrations import (
 )
 from riptide.results.mutation import Fate, MutantResult, MutationReport
 from riptide.results.repair import Cause, Diagnosis, HistoryDiagnosis, RepairResult
-from riptide.results.rls import RlsCheck, RlsDraft, RlsReport, Verdict
+from riptide.results.rls import RlsAttempt, RlsCheck, RlsDraft, RlsReport, Verdict
 from riptide.results.rollback import (
     RestoredTable,
     RestoreResult,
@@ -66,6 +66,7 @@ __all__ = [
     "RestoreResult",
     "RestoredTable",
     "Result",
+    "RlsAttempt",
     "RlsCheck",
     "RlsDraft",
     "RlsReport",

@@ -18,12 +18,30 @@ class Verdict(StrEnum):
     OK = "ok"
     LEAK = "leak"
     """Somebody could do what the intent denies."""
+    MASKED = "masked"
+    """Its own policies let it pass, and only another one stood in the way."""
     LOCKOUT = "lockout"
     """Somebody could not do what the intent allows."""
     ERROR = "error"
     """It could not be tried."""
     UNDECLARED = "undeclared"
     """The table is exposed, and supabase/rls.toml does not say who may do what."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RlsAttempt(Result):
+    """One thing that was tried for a check.
+
+    Attributes:
+        request: What was sent, for a person.
+        reply: How it was answered.
+        effect: What the service role saw change, or what came back that is there; empty for
+            nothing.
+    """
+
+    request: str
+    reply: str
+    effect: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +56,9 @@ class RlsCheck(Result):
         verdict: What it came to.
         tried: What was sent, for a person.
         seen: What came back and what the service role saw afterwards.
+        policies: The policies to blame where the verdict is not ok, as ``schema.table: policy``.
+        mend: The SQL that would mend it, where that can be said.
+        attempts: Each thing that was tried, with its reply and its effect.
     """
 
     table: str
@@ -47,6 +68,9 @@ class RlsCheck(Result):
     verdict: Verdict
     tried: str = ""
     seen: str = ""
+    policies: tuple[str, ...] = ()
+    mend: str = ""
+    attempts: tuple[RlsAttempt, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
