@@ -93,15 +93,22 @@ def postgres_bin(node_modules: Path, target: Platform) -> Path:
     return postgres_package(node_modules, target) / "native" / "bin"
 
 
+def bundler(node_modules: Path, target: Platform) -> Path:
+    """Give esbuild's native program, which need not be there; one for glibc and musl alike."""
+    package = node_modules / "@esbuild" / f"{target.os}-{target.cpu}"
+    folder = package if target.os == "win32" else package / "bin"
+    return folder / _program("esbuild", target)
+
+
 def package_names(target: Platform) -> list[str]:
     """Give the packages made for one platform that a whole toolchain has."""
     postgres = [f"@embedded-postgres/{target.postgres}"] if target.postgres else []
-    return [f"@supabase/cli-{target.cli}", *postgres]
+    return [f"@supabase/cli-{target.cli}", f"@esbuild/{target.os}-{target.cpu}", *postgres]
 
 
 def programs(node_modules: Path, target: Platform) -> list[Path]:
     """Give the programs that a whole toolchain has."""
-    found = [cli_binary(node_modules, target)]
+    found = [cli_binary(node_modules, target), bundler(node_modules, target)]
     if target.postgres:
         folder = postgres_bin(node_modules, target)
         found += [folder / _program(name, target) for name in ("initdb", "pg_ctl", "postgres")]

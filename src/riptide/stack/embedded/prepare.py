@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from riptide._access import is_root
 from riptide.errors import StackError
+from riptide.stack.embedded.bundle import ensure_bundle
 from riptide.stack.embedded.data import DataDirectory
-from riptide.stack.embedded.gateway import place
 from riptide.stack.embedded.places import home_for
 from riptide.stack.embedded.postgres import Cluster
 from riptide.stack.ports import require_free_port
@@ -105,17 +105,17 @@ def install(parts: Parts, runner: Runner, tell: Callable[[str], None]) -> None:
 
 
 def ensure(settings: Settings, runner: Runner, tell: Callable[[str], None]) -> Toolchain:
-    """Give the toolchain with the gateway's files in it, installed first where it is missing.
+    """Give the toolchain with the gateway in it, installed first where it is missing.
 
     Raises:
         ToolNotFoundError: Node.js or the toolchain is missing.
-        CommandError: npm failed.
+        CommandError: npm or esbuild failed.
     """
     from riptide.toolchain import cache_told, ensure_toolchain
 
     with cache_told(settings):
         toolchain = ensure_toolchain(settings, runner=runner, progress=tell)
-        place(toolchain)
+        ensure_bundle(toolchain, runner)
     return toolchain
 
 

@@ -6,7 +6,8 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from riptide.stack.embedded.gateway import Gateway, files_digest
+from riptide.stack.embedded.bundle import files_digest
+from riptide.stack.embedded.gateway import Gateway
 from riptide.stack.ports import require_free_port
 from riptide.stack.process import wait_until
 

@@ -90,9 +90,9 @@ def scratch_server(
             options=_OPTIONS,
         )
         try:
-            with told(folder.parent, state="nothing was changed", variable="TMPDIR"):
-                cluster.files.stage(template)
-            with cluster.files.swapped():
+            with cluster.files.replaced(template) as fill:
+                with told(folder.parent, state="nothing was changed", variable="TMPDIR"):
+                    fill()
                 cluster.start()
             yield Scratch(cluster=cluster)
         finally:

@@ -17,6 +17,7 @@ from riptide.stack.embedded.gateway import Gateway
 from riptide.stack.embedded.parts import Parts
 from riptide.stack.embedded.places import locked
 from riptide.stack.embedded.prepare import Prepared, ensure, install, prepare
+from riptide.stack.embedded.preview import preview
 from riptide.stack.embedded.renew import api_files, outdated, renewable, restart_api, trouble
 from riptide.stack.embedded.state import State
 
@@ -76,7 +77,11 @@ class EmbeddedStack:
             with told(home, state=_STOPPED_AGAIN, variable="RIPTIDE_DATA_DIR"):
                 parts.end()  # what a crash or a killed start left
                 parts.take_over_data()
-                self._run(prepared, tell)
+                if prepared.template is None:
+                    self._run(prepared, tell)
+                else:
+                    with prepared.cluster.files.replaced(prepared.template) as fill:
+                        self._run(prepared, tell, fill)
                 prepared.cluster.files.tidy()
         return replace(self.status(), started=True, seconds=time.monotonic() - began)
 
@@ -153,14 +158,14 @@ class EmbeddedStack:
             home = parts.cluster.home
             with told(home, state="nothing was changed", variable="RIPTIDE_DATA_DIR"):
                 prepared = prepare(parts, self._runner, tell, empty=True)
-                files = prepared.cluster.files
-                if prepared.template is not None:
-                    files.stage(prepared.template)
+                files, template = prepared.cluster.files, prepared.template
+                assert template is not None  # noqa: S101 - what `empty` asks for
+                files.require_room(template)
             state = "the stack is stopped; the data is as it was"
             with told(home, state=state, variable="RIPTIDE_DATA_DIR"):
                 parts.end(immediate=True)
-                with files.swapped():
-                    self._run(replace(prepared, template=None), tell)
+                with files.replaced(template) as fill:
+                    self._run(prepared, tell, fill)
             with told(files.home, state="the stack is empty and runs; some old data may be left"):
                 files.tidy()
                 if parts.cluster.home != files.home:
@@ -183,29 +188,16 @@ class EmbeddedStack:
 
     def preview(self, action: str) -> list[str]:
         """See `Stack.preview`."""
-        data_dir = self._parts().cluster.data_dir
-        stop = [f"end the gateway and PostgreSQL of {self.run_dir}"]
-        copy = f"copy a prepared PostgreSQL data directory to {data_dir}"
-        run = [
-            f"postgres -D {data_dir} -p {self.settings.config.db_port}",
-            f"node gateway.mjs {self.run_dir}",
-        ]
-        return {
-            "start": [f"{copy} (unless it is there)", *run],
-            "stop": stop,
-            "stop and delete": [*stop, f"delete {data_dir} and its log"],
-            "reset": [
-                f"{copy}.tmp",
-                *stop,
-                f"put it in the place of {data_dir}",
-                *run,
-                f"delete what was in {data_dir} before",
-            ],
-        }[action]
+        return preview(action, self.settings, self._parts().cluster.data_dir)
 
     # --- starting and stopping -------------------------------------------------------------------
 
-    def _run(self, prepared: Prepared, tell: Callable[[str], None]) -> None:
+    def _run(
+        self,
+        prepared: Prepared,
+        tell: Callable[[str], None],
+        fill: Callable[[], None] | None = None,
+    ) -> None:
         from riptide.stack.embedded.template import template_key
 
         config, cluster = self.settings.config, prepared.cluster
@@ -234,10 +226,8 @@ class EmbeddedStack:
             gateway_pid = gateway.spawn(prepared.toolchain)
             state = replace(state, gateway_pid=gateway_pid)
             state.write()
-            if prepared.template is not None:
-                cluster.files.stage(prepared.template)
-                with cluster.files.swapped():
-                    pass
+            if fill is not None:
+                fill()
             cluster.files.make_home()
             state = replace(state, postgres_pid=cluster.start())
             state.write()

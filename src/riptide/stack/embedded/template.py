@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from riptide.errors import StackError
-from riptide.stack.embedded.gateway import Gateway, source_files
+from riptide.stack.embedded.bundle import source_files
+from riptide.stack.embedded.gateway import Gateway
 from riptide.stack.embedded.postgres import SUPERUSER, Cluster
 from riptide.stack.ports import free_port
 from riptide.stack.process import reachable_by
