@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from riptide.errors import CommandError, ConfigError, StackError
-from riptide.stack import open_stack
+from riptide.stack import docker_mark, open_stack
 from riptide.stack.docker import DockerStack
 from riptide.stack.embedded.parts import Parts
 from riptide.stack.embedded.stack import EmbeddedStack
@@ -402,3 +402,32 @@ def test_auto_keeps_to_a_stopped_embedded_stack(
     assert "in this project" in stack.reason
     assert list(fp.calls) == []
     assert isinstance(open_stack(settings, backend="docker"), DockerStack)
+
+
+def test_auto_keeps_to_what_was_started_with_docker(
+    settings: Settings, fp: FakeProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From a start with Docker to its stop, auto is Docker also beside an embedded stack's data."""
+    monkeypatch.setattr("riptide.stack.embedded.parts.find_all", lambda *_: [])
+    (settings.run_dir / "postgres" / "data").mkdir(parents=True)
+    asked_for = open_stack(settings, backend="docker")
+    assert isinstance(asked_for, DockerStack)
+    fp.register(INFO, stdout="27.3.1")
+    fp.register(command(settings, "status"), stdout=json.dumps(KEYS))
+    assert asked_for.start().running
+    found = open_stack(settings)
+    assert isinstance(found, DockerStack)
+    assert found.reason == "it was started with Docker in this project"
+    fp.register(command(settings, "stop"), stdout="{}")
+    assert asked_for.stop().stopped
+    assert isinstance(open_stack(settings), EmbeddedStack)
+
+
+def test_what_runs_embedded_goes_before_a_mark_of_docker(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stack that runs here is the one that tasks work on, whatever was started before."""
+    settings.run_dir.mkdir(parents=True)
+    docker_mark(settings).touch()
+    monkeypatch.setattr(Parts, "running", lambda self: {"postgres": object()})
+    assert isinstance(open_stack(settings), EmbeddedStack)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console, RenderableType
     from rich.table import Table
+    from rich.text import Text
 
     from riptide.errors import RiptideError
     from riptide.results import (
@@ -138,16 +139,18 @@ def table(*columns: str) -> Table:
     return table
 
 
-def _facts(rows: list[tuple[str, str]]) -> Table:
-    from rich.table import Table
+def _facts(rows: list[tuple[str, str]]) -> Text:
+    """Give names and values, a line each. The terminal wraps them: a path copied is a path."""
+    from rich.text import Text
 
-    table = Table.grid(padding=(0, 2))
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
-    for name, value in rows:
-        if value:
-            table.add_row(name, value)
-    return table
+    shown = [(name, value) for name, value in rows if value]
+    width = max(len(name) for name, _ in shown) + 2
+    text = Text()
+    for name, value in shown:
+        text.append(name.ljust(width), style="bold")
+        text.append(value.replace("\n", "\n" + " " * width) + "\n")
+    text.rstrip()
+    return text
 
 
 def plural(number: int, noun: str) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from riptide.results import StackStatus
     from riptide.runner import Runner
@@ -68,8 +69,9 @@ def open_stack(
     Args:
         settings: The project's; by default those of the current folder.
         backend: ``docker`` or ``embedded`` to choose it; ``auto`` or ``None`` to take what the
-            settings say. ``auto`` keeps to an embedded stack that this project has (one that runs,
-            half of one, or its data), then takes Docker where a daemon answers within 2 s, else
+            settings say. ``auto`` keeps to what runs in this project: an embedded stack, or half
+            of one, or what was started with Docker and not stopped. Then it keeps to an embedded
+            stack's data, then takes Docker where a daemon answers within 2 s, else
             embedded. `Stack.reason` says why.
         runner: Runs the commands; by default a `SubprocessRunner`.
 
@@ -91,7 +93,13 @@ def open_stack(
         return DockerStack(settings, reason="asked for", runner=runner)
     if settings.backend == "embedded":
         return EmbeddedStack(settings, reason="asked for", runner=runner)
-    kept = EmbeddedStack(settings).kept()
+    embedded = EmbeddedStack(settings)
+    if docker_mark(settings).exists() and not embedded.runs():
+        from riptide.stack.docker import DockerStack
+
+        reason = "it was started with Docker in this project"
+        return DockerStack(settings, reason=reason, runner=runner)
+    kept = embedded.kept()
     if kept is not None:  # with Docker, its data and processes would be out of every task's reach
         return EmbeddedStack(settings, reason=kept, runner=runner)
     from riptide.stack.docker import DAEMON_WAIT, DockerStack, daemon_version
@@ -101,3 +109,8 @@ def open_stack(
         return DockerStack(settings, reason=f"Docker {version} answers", runner=runner)
     reason = f"no Docker daemon answers within {DAEMON_WAIT:g} s"
     return EmbeddedStack(settings, reason=reason, runner=runner)
+
+
+def docker_mark(settings: Settings) -> Path:
+    """Give the file that is there while the project's stack is Docker's: from a start to a stop."""
+    return settings.run_dir / "docker"

@@ -7,10 +7,12 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from riptide._oserror import told
 from riptide.cli import Answer, SupabaseCLI, failure
 from riptide.errors import CommandError, StackError, ToolNotFoundError
 from riptide.results import Service, StackStatus
 from riptide.runner import SubprocessRunner, stream
+from riptide.stack import docker_mark
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -67,6 +69,7 @@ class DockerStack:
         cli = self._cli(progress)
         before = self.status()
         if before.running:
+            self._remember()
             return replace(before, seconds=time.monotonic() - began)
         if before.services.get(Service.DATABASE.value):
             # The CLI takes a stack without its gateway for a running one and mends nothing.
@@ -77,6 +80,7 @@ class DockerStack:
         status = self._from(answer.data)
         if not status.running:
             status = self.status()
+        self._remember()
         return replace(status, started=True, seconds=time.monotonic() - began)
 
     def stop(self, *, delete_data: bool = False) -> StackStatus:
@@ -87,7 +91,9 @@ class DockerStack:
             self._remove_containers(delete_data=delete_data)
         else:
             self._run(cli, cli.stop_argv(delete_data=delete_data), "supabase stop failed")
-        return replace(self._from({}), seconds=time.monotonic() - began)
+        docker_mark(self.settings).unlink(missing_ok=True)
+        # Nobody asked whether it ran: that would take as long again.
+        return replace(self._from({}), stopped=True, seconds=time.monotonic() - began)
 
     def status(self) -> StackStatus:
         """See `Stack.status`. Installs no CLI: where there is none, `docker ps` is asked."""
@@ -164,6 +170,13 @@ class DockerStack:
             if binary is not None:
                 self._found_cli = SupabaseCLI(binary, self.settings, self._runner)
         return self._found_cli
+
+    def _remember(self) -> None:
+        """Note that it is Docker's: `auto` finds it beside an embedded stack's data."""
+        mark = docker_mark(self.settings)
+        with told(mark, state="the stack runs in Docker"):
+            mark.parent.mkdir(parents=True, exist_ok=True)
+            mark.touch()
 
     def _require_daemon(self) -> None:
         if daemon_version(self._runner) is None:

@@ -71,7 +71,9 @@ def stop(
     if json:
         render.as_json(status)
     else:
-        render.stack(status, verb="stopped")
+        render.stack(status, verb="stopped" if status.stopped else "")
+        if not status.stopped:
+            render.lines(["it did not run; nothing was stopped"])
 
 
 @task(

@@ -118,3 +118,21 @@ def restart_api(
     except BaseException:  # Ctrl-C too: what this call started must not stay
         gateway.stop()
         raise
+
+
+def note(parts: Parts, pids: dict[str, int]) -> str:
+    """Give what a person should know of a stack, or nothing."""
+    state = parts.state
+    if state is None:
+        if not pids:
+            return ""
+        return "its state file is gone and its processes run: inv stack.stop ends them"
+    notes = []
+    if "gateway" in pids and (said := outdated(parts)):
+        what = "the API" if state.moved_from is None else "the stack"
+        notes.append(f"{said}: inv stack.start restarts {what}")
+    if state.run_as is not None:
+        notes.append(f"PostgreSQL runs as user {state.run_as}; its data is in {state.home}")
+    if state.moved_from is not None:
+        notes.append(f"started in {state.moved_from.parents[2]}, moved here since")
+    return "; ".join(notes)

@@ -18,7 +18,7 @@ from riptide.stack.embedded.parts import Parts
 from riptide.stack.embedded.places import locked
 from riptide.stack.embedded.prepare import Prepared, ensure, install, prepare
 from riptide.stack.embedded.preview import preview
-from riptide.stack.embedded.renew import api_files, outdated, renewable, restart_api, trouble
+from riptide.stack.embedded.renew import api_files, note, outdated, renewable, restart_api, trouble
 from riptide.stack.embedded.state import State
 
 if TYPE_CHECKING:
@@ -92,8 +92,8 @@ class EmbeddedStack:
         if delete_data:
             state = "the stack is stopped; some of its data may be left"
         with told(self.run_dir, state="nothing was changed"):
-            needed = self.run_dir.is_dir() or self._parts().running()
-        if needed:
+            running = self.runs()
+        if running or self.run_dir.is_dir():
             with (
                 locked(self.run_dir, _quiet, state="nothing was changed"),
                 told(self.run_dir, state=state),
@@ -105,7 +105,8 @@ class EmbeddedStack:
                 parts.take_over_data()
                 State.remove(self.run_dir)
         # Why it was chosen ("it runs here") may be true no more.
-        return replace(self.status(), reason="", seconds=time.monotonic() - began)
+        seconds = time.monotonic() - began
+        return replace(self.status(), reason="", stopped=running, seconds=seconds)
 
     def status(self) -> StackStatus:
         """See `Stack.status`."""
@@ -128,13 +129,17 @@ class EmbeddedStack:
             pids=pids,
             versions=state.versions if state is not None else {},
             data_dir=parts.cluster.data_dir if state is not None else None,
-            note=_note(parts, pids),
+            note=note(parts, pids),
             publishable_key=keys["publishable_key"],
             secret_key=keys["secret_key"],
             anon_key=keys["anon_key"],
             service_role_key=keys["service_role_key"],
             jwt_secret=keys["jwt_secret"],
         )
+
+    def runs(self) -> bool:
+        """Whether a process of it runs in this project, answering or not."""
+        return bool(self._parts().running())
 
     def kept(self) -> str | None:
         """Say what this project has of an embedded stack, for a person; `None` where nothing."""
@@ -188,7 +193,10 @@ class EmbeddedStack:
 
     def preview(self, action: str) -> list[str]:
         """See `Stack.preview`."""
-        return preview(action, self.settings, self._parts().cluster.data_dir)
+        parts = self._parts()
+        if action == "start" and self.status().running and not outdated(parts):
+            return ["nothing: it runs"]
+        return preview(action, self.settings, parts.cluster)
 
     # --- starting and stopping -------------------------------------------------------------------
 
@@ -280,20 +288,3 @@ class EmbeddedStack:
             state="it goes on as it was",
             next_step="inv stack.stop, then inv stack.start",
         )
-
-
-def _note(parts: Parts, pids: dict[str, int]) -> str:
-    state = parts.state
-    if state is None:
-        if not pids:
-            return ""
-        return "its state file is gone and its processes run: inv stack.stop ends them"
-    notes = []
-    if "gateway" in pids and (said := outdated(parts)):
-        what = "the API" if state.moved_from is None else "the stack"
-        notes.append(f"{said}: inv stack.start restarts {what}")
-    if state.run_as is not None:
-        notes.append(f"PostgreSQL runs as user {state.run_as}; its data is in {state.home}")
-    if state.moved_from is not None:
-        notes.append(f"started in {state.moved_from.parents[2]}, moved here since")
-    return "; ".join(notes)
