@@ -68,8 +68,8 @@ TASKS: dict[str, Any] = {name: COLLECTION[name] for name in COLLECTION.task_name
 FUNCTIONS = sorted(name for name in riptide.__all__ if inspect.isfunction(getattr(riptide, name)))
 RESULTS = sorted(
     name
-    for name, each in vars(results).items()
-    if inspect.isclass(each) and issubclass(each, results.Result) and each is not results.Result
+    for name in results.__all__
+    if issubclass(getattr(results, name), results.Result) and name != "Result"
 )
 ERRORS = sorted(
     name

@@ -6,36 +6,38 @@ in their metadata hold keys or passwords: they are left out of ``repr()`` and of
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from riptide.results._base import Result
-from riptide.results.audit import AuditFinding, AuditReport
-from riptide.results.check import CheckFinding, CheckReport, CheckStep, Level
-from riptide.results.diff import DiffResult
-from riptide.results.lint import Finding
-from riptide.results.migrations import (
-    InitResult,
-    Migration,
-    MigrationList,
-    MigrationState,
-    NewMigration,
-    PlannedMigration,
-    Problem,
-    PushPlan,
-    PushResult,
-    ResetResult,
-)
-from riptide.results.mutation import Fate, MutantResult, MutationReport
-from riptide.results.repair import Cause, Diagnosis, HistoryDiagnosis, RepairResult
-from riptide.results.rls import RlsAttempt, RlsCheck, RlsDraft, RlsReport, Verdict
-from riptide.results.rollback import (
-    RestoredTable,
-    RestoreResult,
-    RollbackResult,
-    RowLoss,
-    TakenBack,
-)
-from riptide.results.stack import Service, StackStatus
+if TYPE_CHECKING:
+    from riptide.results._base import Result
+    from riptide.results.audit import AuditFinding, AuditReport
+    from riptide.results.check import CheckFinding, CheckReport, CheckStep, Level
+    from riptide.results.diff import DiffResult
+    from riptide.results.lint import Finding
+    from riptide.results.migrations import (
+        InitResult,
+        Migration,
+        MigrationList,
+        MigrationState,
+        NewMigration,
+        PlannedMigration,
+        Problem,
+        PushPlan,
+        PushResult,
+        ResetResult,
+    )
+    from riptide.results.mutation import Fate, MutantResult, MutationReport
+    from riptide.results.repair import Cause, Diagnosis, HistoryDiagnosis, RepairResult
+    from riptide.results.rls import RlsAttempt, RlsCheck, RlsDraft, RlsReport, Verdict
+    from riptide.results.rollback import (
+        RestoredTable,
+        RestoreResult,
+        RollbackResult,
+        RowLoss,
+        TakenBack,
+    )
+    from riptide.results.stack import Service, StackStatus
+    from riptide.results.up import UpResult
 
 __all__ = [
     "AuditFinding",
@@ -79,13 +81,56 @@ __all__ = [
     "Verdict",
 ]
 
+# Imported when they are asked for (PEP 562): to make all of these classes takes 40 ms, and a task
+# needs one or two.
+_HOMES = {
+    "AuditFinding": "audit",
+    "AuditReport": "audit",
+    "Cause": "repair",
+    "CheckFinding": "check",
+    "CheckReport": "check",
+    "CheckStep": "check",
+    "Diagnosis": "repair",
+    "DiffResult": "diff",
+    "Fate": "mutation",
+    "Finding": "lint",
+    "HistoryDiagnosis": "repair",
+    "InitResult": "migrations",
+    "Level": "check",
+    "Migration": "migrations",
+    "MigrationList": "migrations",
+    "MigrationState": "migrations",
+    "MutantResult": "mutation",
+    "MutationReport": "mutation",
+    "NewMigration": "migrations",
+    "PlannedMigration": "migrations",
+    "Problem": "migrations",
+    "PushPlan": "migrations",
+    "PushResult": "migrations",
+    "RepairResult": "repair",
+    "ResetResult": "migrations",
+    "RestoreResult": "rollback",
+    "RestoredTable": "rollback",
+    "Result": "_base",
+    "RlsAttempt": "rls",
+    "RlsCheck": "rls",
+    "RlsDraft": "rls",
+    "RlsReport": "rls",
+    "RollbackResult": "rollback",
+    "RowLoss": "rollback",
+    "Service": "stack",
+    "StackStatus": "stack",
+    "TakenBack": "rollback",
+    "UpResult": "up",
+    "Verdict": "rls",
+}
 
-@dataclass(frozen=True, kw_only=True)
-class UpResult(Result):
-    """What ``inv up`` came to."""
 
-    stack: StackStatus
-    push: PushResult
-    rls: RlsReport
-    changed: bool
-    seconds: float
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
