@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -48,8 +50,14 @@ _ROLLBACK_TEMPLATE = """\
 """
 
 
+# A sentence of each: to look for one is quicker than to write both out.
+_TEMPLATES_ONLY = ("-- What this is for: …", "-- Where there is nothing to take back, say so here")
+
+
 def is_template(path: Path, text: str) -> bool:
     """Whether a migration or a rollback twin is as `create_migration` wrote it: still empty."""
+    if not any(each in text for each in _TEMPLATES_ONLY):
+        return False
     name = path.stem.partition("_")[2]
     templates = (_MIGRATION_TEMPLATE, _ROLLBACK_TEMPLATE)
     return text.split() in [each.format(name=name, file=path.name).split() for each in templates]
@@ -88,14 +96,17 @@ def scan(settings: Settings) -> list[MigrationFile]:
                 next_step=f"move it away, then mkdir {settings.relative(folder)}",
             )
         return []
-    twins = (
-        {each.name for each in settings.rollbacks_dir.iterdir()}
-        if settings.rollbacks_dir.is_dir()
-        else set()
-    )
+    rollbacks = settings.rollbacks_dir
+    twins = {each.name for each in rollbacks.iterdir()} if rollbacks.is_dir() else set()
     found: dict[str, MigrationFile] = {}
-    for path in sorted(each for each in folder.iterdir() if each.suffix.lower() == ".sql"):
-        match = _FILE_NAME.match(path.name)
+    with os.scandir(folder) as entries:
+        listed = sorted(
+            (each for each in entries if each.name.lower().endswith(".sql")),
+            key=lambda each: each.name,
+        )
+    for entry in listed:
+        path = folder / entry.name
+        match = _FILE_NAME.match(entry.name)
         if match is None or not match[2]:
             raise MigrationError(
                 f"{settings.relative(path)} has no name of the form "
@@ -120,7 +131,7 @@ def scan(settings: Settings) -> list[MigrationFile]:
                 state="nothing was changed",
                 next_step=f"move it out of {settings.relative(folder)}",
             )
-        twin = settings.rollbacks_dir / path.name if path.name in twins else None
+        twin = rollbacks / entry.name if entry.name in twins else None
         found[version] = MigrationFile(version, match[2], path, twin)
     return sorted(found.values(), key=lambda each: each.version)
 
@@ -132,23 +143,25 @@ def read_sql(path: Path, settings: Settings) -> str:
         MigrationError: It cannot be read, is not UTF-8 (which the CLI would silently apply with
             its characters replaced), or holds a NUL, which PostgreSQL cannot store.
     """
-    shown = settings.relative(path)
-    if path.exists() and not path.is_file():  # reading a pipe would wait for ever
-        raise MigrationError(
-            f"{shown} is not a file that can be read",
-            file=path,
-            state="nothing was changed",
-            next_step="move it away",
-        )
     try:
+        if not stat.S_ISREG(path.stat().st_mode):  # reading a pipe would wait for ever
+            raise MigrationError(
+                f"{settings.relative(path)} is not a file that can be read",
+                file=path,
+                state="nothing was changed",
+                next_step="move it away",
+            )
         data = path.read_bytes()
     except OSError as error:
         raise MigrationError(
-            f"{shown} cannot be read: {error.strerror}", file=path, state="nothing was changed"
+            f"{settings.relative(path)} cannot be read: {error.strerror}",
+            file=path,
+            state="nothing was changed",
         ) from error
     try:
         text = data.decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
+        shown = settings.relative(path)
         line = data.count(b"\n", 0, error.start) + 1
         raise MigrationError(
             f"{shown}:{line}: not UTF-8 (byte 0x{data[error.start]:02x} at offset {error.start})",
@@ -158,6 +171,7 @@ def read_sql(path: Path, settings: Settings) -> str:
             next_step=f"save {shown} as UTF-8",
         ) from None
     if "\0" in text:
+        shown = settings.relative(path)
         line = text.count("\n", 0, text.index("\0")) + 1
         raise MigrationError(
             f"{shown}:{line}: a NUL character, which PostgreSQL cannot take",

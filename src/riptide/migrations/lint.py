@@ -22,7 +22,7 @@ from riptide.results.lint import Finding, Hazard
 from riptide.runner import mask
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from riptide.runner import Completed, Runner
     from riptide.settings import Settings
@@ -77,7 +77,13 @@ _CASCADE = re.compile(r"\bcascade\b", re.IGNORECASE)
 _GLOB = re.compile(r"([\[\]*?])")
 
 
-def lint(files: Sequence[Path], settings: Settings, runner: Runner) -> tuple[Finding, ...]:
+def lint(
+    files: Sequence[Path],
+    settings: Settings,
+    runner: Runner,
+    *,
+    read: Mapping[str, str] | None = None,
+) -> tuple[Finding, ...]:
     """Ask squawk about migrations, and look for what it has no rule for.
 
     A file that cannot be read as UTF-8 is passed over: who applies it says so with its line.
@@ -86,6 +92,7 @@ def lint(files: Sequence[Path], settings: Settings, runner: Runner) -> tuple[Fin
         files: The migrations, in the order of the answer.
         settings: The project's.
         runner: Runs squawk; some milliseconds for hundreds of files.
+        read: What is known of their content, by their names.
 
     Raises:
         ToolNotFoundError: squawk is not installed for this Python.
@@ -95,7 +102,8 @@ def lint(files: Sequence[Path], settings: Settings, runner: Runner) -> tuple[Fin
     texts: dict[Path, str] = {}
     for path in files:
         try:
-            texts[path] = read_sql(path, settings)
+            known = (read or {}).get(path.name)
+            texts[path] = read_sql(path, settings) if known is None else known
         except MigrationError:
             continue
     if not texts:

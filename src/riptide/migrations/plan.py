@@ -56,7 +56,7 @@ def plan_push(
     texts = usable(found, settings, include_all=include_all)
     paths = [each.path for each in found.pending if each.path is not None]
     findings: dict[Path, list[Finding]] = {}
-    for each in lint(paths, settings, runner) if paths else ():
+    for each in lint(paths, settings, runner, read=texts) if paths else ():
         findings.setdefault(each.file, []).append(each)
     return PushPlan(
         target=settings.target.name,

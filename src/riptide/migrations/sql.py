@@ -93,6 +93,7 @@ class Statement:
         )
 
 
+@lru_cache(maxsize=16_384)
 def not_one_transaction(text: str) -> Statement | None:
     """Give the statement for which the Supabase CLI does not run a file as one transaction.
 
@@ -124,7 +125,7 @@ def runs_each_alone(text: str) -> bool:
     return any(each.controls_transaction for each in split(text))
 
 
-@lru_cache(maxsize=1024)  # a push asks for each file's several times
+@lru_cache(maxsize=16_384)  # a push asks for each file's several times
 def split(text: str) -> tuple[Statement, ...]:
     """Split a file into its statements; comments alone are none."""
     found: list[Statement] = []

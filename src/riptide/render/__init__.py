@@ -10,6 +10,7 @@ import json
 import sys
 import time
 from contextlib import contextmanager
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from riptide.results import Verdict
@@ -45,19 +46,28 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def show(*parts: RenderableType) -> None:
-    """Print on stdout; piped, without the spaces that a table fills its columns with."""
+    """Print on stdout; piped, without the spaces that a table fills its columns with.
+
+    What needs no colour and no columns is written as it is: rich takes 1 ms for a line.
+    """
     from rich.table import Table
+    from rich.text import Text
 
     out = console()
     if out.is_terminal:
         out.width = max(out.width, _NARROWEST)  # of a narrower one the terminal wraps the lines
-        for part in parts:
-            out.print(part, soft_wrap=not isinstance(part, Table))
-        return
-    with out.capture() as captured:
-        for part in parts:
-            out.print(part, soft_wrap=not isinstance(part, Table))
-    lines([line.rstrip() for line in captured.get().splitlines()])
+    bare = str if out.is_terminal else (str, Text)
+    for is_bare, group in groupby(parts, lambda part: isinstance(part, bare)):
+        if is_bare:
+            lines([str(part) for part in group])
+        elif out.is_terminal:
+            for part in group:
+                out.print(part, soft_wrap=not isinstance(part, Table))
+        else:
+            with out.capture() as captured:
+                for part in group:
+                    out.print(part)
+            lines([line.rstrip() for line in captured.get().splitlines()])
 
 
 def as_json(result: Result, **more: object) -> None:
