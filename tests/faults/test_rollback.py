@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import random
+import shutil
 import signal
 import subprocess
 import time
@@ -98,6 +99,7 @@ def test_killed_rollback_converges(db: Database) -> None:
         for folder in sorted(rollback_dir(db.settings).glob("*Z*")):
             if (folder / "manifest.json").is_file():
                 restore_rows(folder, settings=db.settings)
+            shutil.rmtree(folder)
         assert len(consistent(db)) == 3, seed
         db.clean()
 

@@ -213,7 +213,7 @@ def test_dry_changes_nothing(inv: Inv) -> None:
         ("up",): "supabase db push",
         ("stack.start",): "postgres -D",
         ("stack.stop", "--delete-data"): "end the gateway and PostgreSQL",
-        ("stack.reset",): "put it in the place of",
+        ("stack.reset",): "delete what was put aside",
         ("migrate.init",): "supabase init",
         ("migrate.new", "add_teams"): "_add_teams.sql",
         ("migrate.push",): "supabase db push --yes",
