@@ -7,13 +7,13 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from _restoring import contents, cycle, restore
 
 from riptide import (
     ConfigError,
     DataLossError,
     MigrationError,
     RiptideError,
-    restore_rows,
     rollback_migrations,
 )
 from riptide.errors import Interrupted
@@ -25,31 +25,6 @@ if TYPE_CHECKING:
 
 ONE = "create table public.one (id int primary key, name text);"
 CAST = "alter table public.one alter name type {};"
-
-
-def cycle(db: Database, up: str, down: str, rows: str, *, before: str = "") -> Path:
-    """Apply a migration, write rows, take it back, apply it again; give the folder of rows."""
-    if before:
-        db.given(1, before)
-    db.given(2, up, down)
-    db.sql(rows)
-    folder = rollback_migrations(settings=db.settings, allow_data_loss=True).saved_to
-    assert folder is not None
-    db.apply((2, up))
-    return folder
-
-
-def restore(db: Database, folder: Path | str, **options: Any) -> Any:
-    """Put rows back."""
-    return restore_rows(folder, settings=db.settings, **options)
-
-
-def contents(db: Database) -> dict[str, list[tuple[Any, ...]]]:
-    """Give every table's rows as text, sorted."""
-    return {
-        name: db.sql(f'select t::text from public."{name}" as t order by 1')
-        for name in sorted(db.tables())
-    }
 
 
 def refused(db: Database, folder: Path | str, kind: type[RiptideError], **options: Any) -> Any:

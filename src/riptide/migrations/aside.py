@@ -22,6 +22,11 @@ if TYPE_CHECKING:
     from riptide.migrations.saved_rows import SavedRows
 
 
+# A table has up to 1,600 (https://www.postgresql.org/docs/17/limits.html), and so has the one that
+# they are read into.
+_MOST_COLUMNS = 1590
+
+
 @dataclass(frozen=True)
 class Aside:
     """The rows of one table.
@@ -137,7 +142,8 @@ def save_changed(
     work, lost = _Comparison(connection, aside, now), change.columns
     if change.keyed:
         kept = list(aside.key)
-        left = [f"{work.own}_left_{number}" for number, _ in enumerate(lost)]
+        fits = len(kept) + 2 * len(lost) <= _MOST_COLUMNS
+        left = [f"{work.own}_left_{number}" for number, _ in enumerate(lost)] if fits else []
         query = work.changed_query(lost, left)
     else:  # all rows: those that were the same in all that tells them apart are one set
         kept = [each for each, _ in work.pairs if each not in lost]
@@ -199,17 +205,19 @@ class _Comparison:
 
     def by_key(self) -> Change:
         """Compare row by row."""
+        # One number a column, as a query gives 1,664 and a table has up to 1,600: 1 for another
+        # value than before, 2 where there was one.
         numbers = range(len(self._others))
-        differs = [f"then{each} is distinct from now{each}" for each in numbers]
-        lost = " or ".join(f"({differs[each]} and then{each} is not null)" for each in numbers)
-        more = "".join(f", coalesce(bool_or({each}), false)" for each in differs)
-        count = f"count(*) filter (where {lost})" if lost else "0"
-        pairs = ", ".join(
-            f"b.{quoted(old.name)} as then{number}, {_text(now)} as now{number}"
+        differs = ", ".join(
+            f"case when {_differs(old, now)} "
+            f"then 1 + num_nonnulls(b.{quoted(old.name)}) else 0 end as c{number}"
             for number, (old, now) in enumerate(self._others)
         )
+        lost = " or ".join(f"c{each} = 2" for each in numbers)
+        more = "".join(f", coalesce(bool_or(c{each} > 0), false)" for each in numbers)
+        count = f"count(*) filter (where {lost})" if lost else "0"
         # OFFSET keeps PostgreSQL from writing out each value anew wherever it is named.
-        rows = f"(select {pairs} from {self._join()} offset 0) as pairs"
+        rows = f"(select {differs} from {self._join()} offset 0) as pairs"
         row = _run(self.connection, f"select count(*), {count}{more} from {rows}")
         found = row.fetchone() or (0, 0)
         total = _number(self.connection, f"select count(*) from {self.aside.copy}")
@@ -279,12 +287,12 @@ class _Comparison:
     def changed_query(self, lost: tuple[Column, ...], left: list[str]) -> str:
         """Give the query for keys, old values, and what the twin left in their place."""
         current = dict(self.pairs)
-        columns = listed([*self.aside.key, *lost], "b.")
-        new = ", ".join(
-            f"({current[each]})::text as {name}" for each, name in zip(lost, left, strict=True)
-        )
+        columns = [f"b.{quoted(each.name)}" for each in (*self.aside.key, *lost)]
+        if left:
+            pairs = zip(lost, left, strict=True)
+            columns += [f"({current[each]})::text as {name}" for each, name in pairs]
         some = " or ".join(_differs(each, current[each]) for each in lost)
-        return f"select {columns}, {new} from {self._join()} where {some}"
+        return f"select {', '.join(columns)} from {self._join()} where {some}"
 
 
 def _differs(old: Column, now: str) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from riptide._quote import quoted
 from riptide.errors import DataLossError, MigrationError
+from riptide.migrations.put_back_find import find_stage, set_forward
 from riptide.migrations.put_back_sql import Stage, count
 from riptide.migrations.saved_rows import listed
 from riptide.migrations.session import for_us
@@ -23,23 +24,10 @@ if TYPE_CHECKING:
 
     import psycopg
 
-    from riptide.migrations.saved_manifest import Manifest, SavedSequence, SavedTable
+    from riptide.migrations.saved_manifest import Manifest
 
 _BLOCK = 1 << 16  # bytes of a file at a time
 
-_TABLE = """
-select c.oid::bigint, c.relkind::text
-from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
-where n.nspname = %s and c.relname = %s
-"""
-_OTHERS = {"v": "a view", "m": "a materialized view", "f": "a foreign table", "S": "a sequence"}
-_COLUMNS = """
-select a.attname, format_type(a.atttypid, a.atttypmod), a.attgenerated <> '',
-  a.attidentity = 'a', pg_get_expr(d.adbin, d.adrelid)
-from pg_attribute as a
-left join pg_attrdef as d on d.adrelid = a.attrelid and d.adnum = a.attnum
-where a.attrelid = %s and a.attnum > 0 and not a.attisdropped
-"""
 _TRIGGERS = """
 select tgrelid::regclass::text, tgname, tgenabled::text from pg_trigger
 where tgrelid = any(%s::oid[]) and not tgisinternal and tgenabled <> 'D'
@@ -52,11 +40,6 @@ from pg_constraint
 where contype = 'f' and conrelid <> confrelid
   and conrelid = any(%(tables)s::oid[]) and confrelid = any(%(tables)s::oid[])
 """
-_SEQUENCE = """
-select s.oid::regclass::text, q.seqincrement from pg_class as s
-join pg_sequence as q on q.seqrelid = s.oid
-where s.oid = coalesce(%s::text::regclass, to_regclass(%s))
-"""
 
 
 @dataclass
@@ -64,6 +47,8 @@ class PutBack:
     """One call: run it in a transaction.
 
     Attributes:
+        push: The command that applies what is pending.
+        again: The command for this very call.
         at: The table that is at work, for an error.
         moved: Sequences that were set to where they had been.
     """
@@ -73,6 +58,7 @@ class PutBack:
     existing: str
     lock_timeout: float
     say: Callable[[str], None]
+    push: str
     again: str
     at: str = ""
     moved: list[str] = field(default_factory=list)
@@ -89,7 +75,8 @@ class PutBack:
         for_us(self.connection, self.lock_timeout)
         # Oldest migration first: a table, then what a later one put into it.
         stages = [
-            self._stage(number, each) for number, each in enumerate(reversed(self.manifest.tables))
+            find_stage(self.connection, number, each, push=self.push, again=self.again)
+            for number, each in enumerate(reversed(self.manifest.tables))
         ]
         ordered = self._prepare(stages)
         for each in ordered:
@@ -104,54 +91,12 @@ class PutBack:
         for each in ordered:
             self._confirm(each)
         for sequence in self.manifest.sequences:
-            if self._sequence(sequence):
+            if set_forward(self.connection, sequence, push=self.push, again=self.again):
                 self.moved.append(sequence.name)
         return tuple(results)
 
     def _execute(self, statement: str) -> psycopg.Cursor:
         return self.connection.execute(statement.encode())
-
-    def _stage(self, number: int, saved: SavedTable) -> Stage:
-        """Find a file's table, and refuse one that is not as it was."""
-        row = self.connection.execute(_TABLE, [saved.schema, saved.name]).fetchone()
-        if row is None:
-            raise MigrationError(
-                f"table {saved.shown} is not there, and {saved.rows:,} saved rows belong to it",
-                state="nothing was changed",
-                next_step=f"inv migrate.push (it has to apply {saved.version}), then {self.again}",
-            )
-        oid, kind = row
-        if kind not in ("r", "p"):
-            raise MigrationError(
-                f"{saved.shown} is {_OTHERS.get(kind, 'no table')} now, and {saved.rows:,} saved "
-                "rows belong to a table of that name",
-                state="nothing was changed",
-                next_step=f"make it a table again as {saved.version} does, then {self.again}",
-            )
-        found = {each[0]: each[1:] for each in self.connection.execute(_COLUMNS, [oid]).fetchall()}
-        for name, type_ in saved.columns:
-            if name not in found:
-                raise MigrationError(
-                    f"column {saved.shown}.{name} is not there, and saved rows have values of it",
-                    state="nothing was changed",
-                    next_step=f"inv migrate.push (is {saved.version} applied?), then {self.again}",
-                )
-            if found[name][0] != type_:
-                raise MigrationError(
-                    f"column {saved.shown}.{name} is {found[name][0]} now, and was {type_} when "
-                    "the rows were saved",
-                    state="nothing was changed",
-                    next_step=f"give it its type back for as long as this takes, then {self.again}",
-                )
-        return Stage(
-            saved=saved,
-            oid=oid,
-            name=f"riptide_saved_{number}",
-            only="" if kind == "p" else "only ",
-            generated=frozenset(name for name, each in found.items() if each[1]),
-            always=frozenset(name for name, each in found.items() if each[2]),
-            defaults={name: each[3] for name, each in found.items() if each[3] and not each[1]},
-        )
 
     def _prepare(self, stages: list[Stage]) -> list[Stage]:
         """Lock the tables, put triggers off, give the order in which foreign keys hold."""
@@ -242,10 +187,9 @@ class PutBack:
                 state="nothing was changed",
                 next_step=f"{self.again} --existing keep, or --existing replace",
             )
-        restored = sum(
-            self._execute(query).rowcount
-            for query in stage.writing_queries(replace=self.existing == "replace")
-        )
+        restored = self._update(stage, replace=self.existing == "replace")
+        if insert := stage.insert_query():
+            restored += self._execute(insert).rowcount
         return RestoredTable(
             table=saved.shown,
             kind=saved.kind,
@@ -255,6 +199,28 @@ class PutBack:
             kept=0 if self.existing == "replace" else differing,
             absent=absent,
         )
+
+    def _update(self, stage: Stage, *, replace: bool) -> int:
+        """Write over what differs; where unique values change places, in two steps."""
+        import psycopg
+
+        query = stage.update_query(replace=replace)
+        if not query:
+            return 0
+        if not stage.colliding:
+            return self._execute(query).rowcount
+        try:
+            with self.connection.transaction():
+                return self._execute(query).rowcount
+        except psycopg.errors.UniqueViolation:
+            pass
+        for name in stage.colliding:
+            if name in stage.never_null:
+                column = f"alter table {stage.saved.full_name} alter column {quoted(name)}"
+                self._execute(f"{column} drop not null")
+                self._after.append(f"{column} set not null")
+        self._execute(stage.emptying_query(replace=replace))
+        return self._execute(query).rowcount
 
     def _differing(self, stage: Stage) -> list[str]:
         """Give the names of the columns in which saved rows are not as those that are there."""
@@ -271,37 +237,3 @@ class PutBack:
                 state="nothing was changed",
                 next_step="look at the table's rules, then the same command again",
             )
-
-    def _sequence(self, saved: SavedSequence) -> bool:
-        """Let a sequence go on from where it was at least; say whether it was behind."""
-        owned = None
-        if saved.owner:
-            schema, table, column = saved.owner
-            row = self.connection.execute(
-                "select pg_get_serial_sequence(%s, %s)",
-                [f"{quoted(schema)}.{quoted(table)}", column],
-            ).fetchone()
-            owned = row[0] if row else None
-        found = self.connection.execute(_SEQUENCE, [owned, saved.name]).fetchone()
-        if found is None and saved.alone:
-            raise MigrationError(
-                f"sequence {saved.name} is not there, and its value was saved",
-                state="nothing was changed",
-                next_step=f"inv migrate.push (is {saved.version} applied?), then {self.again}",
-            )
-        if found is None:
-            return False
-        name, step = found
-        last, called = self._execute(f"select last_value, is_called from {name}").fetchone() or (
-            0,
-            0,
-        )
-        now = last + (step if called else 0)
-        then = saved.last_value + (step if saved.is_called else 0)
-        if (then - now) * step <= 0:
-            return False
-        self.connection.execute(
-            "select setval(%s::text::regclass, %s, %s)",
-            [name, saved.last_value, saved.is_called],
-        )
-        return True

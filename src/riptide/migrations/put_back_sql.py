@@ -33,6 +33,9 @@ class Stage:
         generated: The table's generated columns.
         always: Its identity columns that take no value but by force.
         defaults: Its columns' defaults.
+        equal: The operators by which its key's columns are equal.
+        unique: Its columns that a unique index is about, beside the primary key.
+        never_null: Its columns that are not null.
         more: Columns that another file's rows have added to this one's.
     """
 
@@ -43,6 +46,9 @@ class Stage:
     generated: frozenset[str]
     always: frozenset[str]
     defaults: dict[str, str]
+    equal: dict[str, str] = field(default_factory=dict)
+    unique: frozenset[str] = frozenset()
+    never_null: frozenset[str] = frozenset()
     more: list[str] = field(default_factory=list)
 
     @property
@@ -93,7 +99,7 @@ class Stage:
         if self.saved.key:
             return (
                 f"select s.*, t.ctid as {own}_at from {self.table} as s "
-                f"join {target} as t on {_same(self.saved.key)}"
+                f"join {target} as t on {self._same_key()}"
             )
         # Rows that are the same in all that tells them apart may stand for each other.
         names = self.saved.kept if self.is_columns else self.saved.names
@@ -101,6 +107,13 @@ class Stage:
             f"select s.*, t.{own}_at from ({_numbered(names, self.table, own)}) as s join "
             f"({_numbered(names, target, own, f'x.ctid as {own}_at')}) as t "
             f"using ({own}_row, {own}_number)"
+        )
+
+    def _same_key(self) -> str:
+        # By name: the search path is empty, and a type's own equality may be in any schema.
+        return " and ".join(
+            f"t.{quoted(each)} {self.equal.get(each, 'operator(pg_catalog.=)')} s.{quoted(each)}"
+            for each in self.saved.key
         )
 
     @property
@@ -128,7 +141,9 @@ class Stage:
         own = self._own
         names = self.saved.lost if self.is_columns else self._written
         same = f"{_row(names, 's')} is not distinct from {_row(names, 't')}"
-        conflict = f"not ({same})"
+        # A key that is equal and written in another way is nobody's loss.
+        rest = [each for each in names if each not in self.saved.key]
+        conflict = f"{_row(rest, 's')} is distinct from {_row(rest, 't')}"
         if self.is_columns:
             parts = []
             left = dict(zip(self.saved.lost, self.saved.left, strict=False))
@@ -166,28 +181,51 @@ class Stage:
             f"on t.ctid = s.{own}_at where s.{own}_conflict"
         )
 
-    def writing_queries(self, *, replace: bool) -> list[str]:
-        """Give the statements that write what is missing, and with ``replace`` what differs."""
+    def update_query(self, *, replace: bool) -> str:
+        """Give the statement that writes what differs: with ``replace`` also over others' values.
+
+        It is empty where there is nothing to write.
+        """
+        # The key as well: what its collation holds to be equal need not be the same.
+        names = [each for each in self.compared if self.is_columns or each not in self.always]
+        if not names or not self._in_pairs:
+            return ""
+        values = ", ".join(f"{quoted(each)} = p.{quoted(each)}" for each in names)
+        return self._update(values, replace=replace)
+
+    def emptying_query(self, *, replace: bool) -> str:
+        """Give the statement that makes room for `update_query` where values change places.
+
+        PostgreSQL looks at a unique index row by row: two values cannot be swapped at once
+        (https://www.postgresql.org/docs/17/sql-createtable.html, "Non-deferrable uniqueness
+        constraints"). Null collides with nothing.
+        """
+        names = self.colliding
+        values = ", ".join(f"{quoted(each)} = null" for each in names)
+        return self._update(values, replace=replace)
+
+    @property
+    def colliding(self) -> list[str]:
+        """The columns that `emptying_query` makes null."""
+        return [each for each in self.compared if each in self.unique]
+
+    def _update(self, values: str, *, replace: bool) -> str:
         own = self._own
         changed = f"not p.{own}_same" + ("" if replace else f" and not p.{own}_conflict")
-        names = self.saved.lost if self.is_columns else self._written
-        # The key as well: what its collation holds to be equal need not be the same.
-        fixed = frozenset() if self.is_columns else self.always
-        names = [each for each in names if each not in fixed]
-        queries = []
-        if names and self._in_pairs and (replace or self.is_columns):
-            values = ", ".join(f"{quoted(each)} = p.{quoted(each)}" for each in names)
-            queries.append(
-                f"update {self._target} as t set {values} from ({self._compared()}) as p "
-                f"where t.ctid = p.{own}_at and {changed}"
-            )
-        if not self.is_columns:
-            columns = [*self._written, *self.more]
-            queries.append(
-                f"insert into {self.saved.full_name} ({listed(columns)}) overriding system value "
-                f"select {listed(columns, 's.')} from {self._missing()}"
-            )
-        return queries
+        return (
+            f"update {self._target} as t set {values} from ({self._compared()}) as p "
+            f"where t.ctid = p.{own}_at and {changed}"
+        )
+
+    def insert_query(self) -> str:
+        """Give the statement that writes what is missing; empty where rows only get values."""
+        if self.is_columns:
+            return ""
+        columns = [*self._written, *self.more]
+        return (
+            f"insert into {self.saved.full_name} ({listed(columns)}) overriding system value "
+            f"select {listed(columns, 's.')} from {self._missing()}"
+        )
 
     def missing_query(self, *, keep: bool) -> str:
         """Give the query for how many saved rows are not in the table as they were saved."""
@@ -205,7 +243,7 @@ class Stage:
         if self.saved.key:
             return (
                 f"(select s.* from {self.table} as s where not exists "
-                f"(select from {self._target} as t where {_same(self.saved.key)})) as s"
+                f"(select from {self._target} as t where {self._same_key()})) as s"
             )
         names, own = self._written, self._own
         # Equal rows that were left are not those that went.
@@ -219,10 +257,6 @@ class Stage:
 
     def _type(self, name: str) -> str:
         return dict(self.saved.columns)[name]
-
-
-def _same(key: tuple[str, ...]) -> str:
-    return " and ".join(f"t.{quoted(each)} = s.{quoted(each)}" for each in key)
 
 
 def _row(names: list[str] | tuple[str, ...], alias: str) -> str:

@@ -119,7 +119,7 @@ def _find(folder: Path | str, settings: Settings) -> Path:
         f"there is no folder {str(folder)!r}",
         detail=f"  The newest of {settings.relative(base)} is {there[-1]}." if there else None,
         state="nothing was changed",
-        next_step=f"inv migrate.restore {there[-1]}"
+        next_step=f"inv migrate.restore {there[-1]}{settings.target.flag}"
         if there
         else "look for the folder that the rollback named",
     )
@@ -152,9 +152,11 @@ def _restore(
 
     from riptide.migrations.put_back import PutBack
 
-    again = f"inv migrate.restore {settings.relative(manifest.folder)}"
+    folder = settings.relative(manifest.folder)
+    again = f"inv migrate.restore {folder}{settings.target.flag}"
     committing = False
-    work = PutBack(connection, manifest, existing, lock_timeout, say, again)
+    push = f"inv migrate.push{settings.target.flag}"
+    work = PutBack(connection, manifest, existing, lock_timeout, say, push, again)
     try:
         with connection.transaction():
             tables = work.run()

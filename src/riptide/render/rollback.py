@@ -16,8 +16,14 @@ if TYPE_CHECKING:
 _NAMED = 4  # objects that are named; of more only the number of each kind is told
 
 
-def rollback(result: RollbackResult, relative: Callable[[Path], str]) -> None:
-    """Print what was taken back, and what went with it."""
+def rollback(result: RollbackResult, relative: Callable[[Path], str], flag: str = "") -> None:
+    """Print what was taken back, and what went with it.
+
+    Args:
+        result: What came of it.
+        relative: Gives a path as a person would name it.
+        flag: What a command has to say to mean this target.
+    """
     verb = "would take back" if result.dry_run else "took back"
     for each in result.migrations:
         show(f"{verb} {each.label}")
@@ -28,7 +34,8 @@ def rollback(result: RollbackResult, relative: Callable[[Path], str]) -> None:
         return
     if result.saved_to is not None:
         show(f"rows saved in {relative(result.saved_to)}")
-        show(f"  after the next push: inv migrate.restore {relative(result.saved_to)}")
+        folder = relative(result.saved_to)
+        show(f"  after the next push: inv migrate.restore {folder}{flag}")
     if result.refused:
         show(f"without --dry-run this is refused: {result.refused}")
     show(

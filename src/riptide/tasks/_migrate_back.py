@@ -89,7 +89,7 @@ def rollback(
     if json:
         render.as_json(result)
     else:
-        show.rollback(result, settings.relative)
+        show.rollback(result, settings.relative, settings.target.flag)
     if result.refused:
         raise Exit(code=3)
 

@@ -1,0 +1,92 @@
+"""Putting back rows whose keys make it hard: equal but not the same, swapped, of another schema."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from _restoring import contents, cycle, restore
+
+from riptide import rollback_migrations
+
+if TYPE_CHECKING:
+    from _database import Database
+
+
+DROP = "drop table public.one;"
+
+
+@pytest.mark.parametrize("name", ["ltree", "citext"])
+def test_keys_of_an_extension_in_another_schema(db: Database, name: str) -> None:
+    """A key whose equality is not PostgreSQL's own is compared by its own."""
+    db.sql(f"create extension if not exists {name} with schema extensions")
+    up = f"create table public.one (id extensions.{name} primary key, v int);"
+    before = "insert into public.one values ('a', 1), ('b', 2);"
+    folder = cycle(db, up, DROP, before)
+    db.sql("insert into public.one values ('a', 1)")
+    assert restore(db, folder).restored == 1
+    assert contents(db)["one"] == [("(a,1)",), ("(b,2)",)]
+
+
+@pytest.mark.parametrize("nulls", ["", "not null"])
+@pytest.mark.parametrize("columns", ["v", "v, w"])
+def test_swapped_unique_values(db: Database, nulls: str, columns: str) -> None:
+    """Values that a twin had swapped among rows are swapped back, whatever is unique of them."""
+    db.given(
+        1,
+        f"create table public.one (id int primary key, v int {nulls}, w int not null default 0, "
+        f"unique ({columns}));",
+        DROP,
+    )
+    db.sql("insert into public.one values (1, 10), (2, 20), (3, 30)")
+    swap = """
+    create temp table s on commit drop as select id, v from public.one;
+    {} delete from public.one; insert into public.one (id, v)
+    select a.id, b.v from pg_temp.s as a join pg_temp.s as b on b.id = a.id % 3 + 1;
+    """
+    db.given(2, "select 1;", swap.format(""))
+    before = contents(db)
+    folder = rollback_migrations(settings=db.settings, allow_data_loss=True).saved_to
+    assert folder is not None
+    assert contents(db) != before
+    db.apply((2, "select 1;"))
+    restore(db, folder)
+    assert contents(db) == before
+    null = db.sql(
+        "select attnotnull from pg_attribute where attrelid = 'public.one'::regclass "
+        "and attname = 'v'"
+    )
+    assert null == [(bool(nulls),)]
+
+
+def test_key_that_is_equal_and_not_the_same(db: Database) -> None:
+    """A key that a twin had written in another way is as it was again."""
+    db.given(1, "create table public.one (id numeric primary key, v int);", DROP)
+    db.sql("insert into public.one values (1.50, 1), (2, 2)")
+    db.given(2, "select 1;", "update public.one set id = trim_scale(id);")
+    before = contents(db)
+    folder = rollback_migrations(settings=db.settings, allow_data_loss=True).saved_to
+    assert folder is not None
+    assert contents(db) != before
+    db.apply((2, "select 1;"))
+    restore(db, folder)
+    assert contents(db) == before
+
+
+@pytest.mark.parametrize("number", [500, 1590])
+def test_table_of_many_columns(db: Database, number: int) -> None:
+    """Every value of a row is seen to be overwritten; a third of as many as there can be comes back."""
+    names = [f"c{each}" for each in range(number)]
+    columns = ", ".join(f"{each} bool" for each in names)
+    db.given(1, f"create table public.one (id int primary key, {columns});", DROP)
+    values = ", ".join("true" for _ in names)
+    db.sql(f"insert into public.one values (1, {values}), (2, {values})")
+    change = ", ".join(f"{each} = false" for each in names)
+    db.given(2, "select 1;", f"update public.one set {change} where id = 1;")
+    result = rollback_migrations(settings=db.settings, allow_data_loss=True)
+    assert result.saved_to is not None
+    assert [len(each.columns) for each in result.migrations[0].lost] == [number]
+    db.apply((2, "select 1;"))
+    if number == 500:
+        restore(db, result.saved_to)
+        assert db.sql("select count(distinct (c0, c499)) from public.one") == [(1,)]
