@@ -8,14 +8,17 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies
 
+from riptide import apply_migrations, open_stack, rollback_migrations
 from riptide.migrations.check_files import Read, read_files
-from riptide.migrations.walk import walk
+from riptide.migrations.snapshot import compare
+from riptide.migrations.walk import snapshot, walk
 from riptide.runner import SubprocessRunner
 from riptide.stack.embedded.scratch import Scratch, scratch_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from riptide.migrations.snapshot import Snapshot
     from riptide.settings import Settings
 
 # What a migration may do to table {n}, and what takes it back.
@@ -122,3 +125,43 @@ def test_random_histories(server: tuple[Settings, Scratch], history: list[tuple[
     assert done.findings == []
     assert done.cycle_skipped == ""
     assert len(done.snapshots) == len(read.files) + 1
+
+
+@pytest.fixture(scope="module")
+def live(make_project: Callable[..., Settings]) -> Settings:
+    """Give a project whose own stack runs."""
+    project = make_project()
+    open_stack(project).start()
+    return project
+
+
+def catalog(project: Settings) -> Snapshot:
+    """Read what there is in a project's database, its history left out."""
+    with psycopg.connect(project.local_db_url, autocommit=True) as connection:
+        return snapshot(connection)
+
+
+@settings(
+    max_examples=4,
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(history=HISTORIES)
+def test_random_histories_by_the_cli(live: Settings, history: list[tuple[str, int]]) -> None:
+    """Pushed by the Supabase CLI, taken back and pushed again, the catalog is what it was."""
+    write(live, history)
+    try:
+        apply_migrations(settings=live)  # the CLI's own schema is there from here on
+        up = catalog(live)
+        taken = rollback_migrations(to="0", settings=live)
+        assert len(taken.rolled_back) == len(history) + 1
+        down = catalog(live)
+        assert [any("public.t" in name for _, name in each) for each in (up, down)] == [True, False]
+        apply_migrations(settings=live)
+        assert compare(up, catalog(live)) == []
+        rollback_migrations(to="0", settings=live)
+        assert compare(down, catalog(live)) == []
+    except BaseException:  # the next, smaller history begins with nothing too
+        open_stack(live).reset()
+        raise

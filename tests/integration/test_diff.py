@@ -47,6 +47,10 @@ create trigger hand_f before update on public.hand for each row execute function
 create view public.v as select id from public.hand;
 create materialized view public.mv as select id from public.hand;
 create sequence public.s;
+create collation public.ci (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+create publication made for table public.hand;
+alter publication published add table public.hand;
+alter publication published drop table public.base;
 comment on table public.hand is 'x';
 revoke all on public.hand from anon;
 grant select (id) on public.hand to anon;
@@ -67,8 +71,12 @@ def local(stack: Settings) -> Iterator[Settings]:
     """Give it with one migration applied, and put it back afterwards."""
     (stack.migrations_dir / BASE).write_text(
         "create table if not exists public.base (id bigint primary key, name text);\n"
+        "do $$ begin create publication published for table public.base;\n"
+        "exception when duplicate_object then null; end $$;\n"
     )
-    (stack.rollbacks_dir / BASE).write_text("drop table public.base;\n")
+    (stack.rollbacks_dir / BASE).write_text(
+        "drop publication published;\ndrop table public.base;\n"
+    )
     apply_migrations(settings=stack)
     yield stack
     for folder in (stack.migrations_dir, stack.rollbacks_dir):
@@ -76,6 +84,7 @@ def local(stack: Settings) -> Iterator[Settings]:
             path.unlink()
     with psycopg.connect(stack.local_db_url, autocommit=True) as connection:
         connection.execute(
+            "drop publication if exists published, made; drop collation if exists public.ci;"
             "drop schema if exists app cascade; drop schema supabase_migrations cascade;"
             "drop materialized view if exists public.mv; drop view if exists public.v;"
             "drop table if exists public.hand, public.base cascade;"

@@ -75,7 +75,7 @@ def test_key_that_is_equal_and_not_the_same(db: Database) -> None:
 
 @pytest.mark.parametrize("number", [500, 1590])
 def test_table_of_many_columns(db: Database, number: int) -> None:
-    """Every value of a row is seen to be overwritten; a third of as many as there can be comes back."""
+    """Every value that is overwritten is seen; a third of as many as there can be come back."""
     names = [f"c{each}" for each in range(number)]
     columns = ", ".join(f"{each} bool" for each in names)
     db.given(1, f"create table public.one (id int primary key, {columns});", DROP)

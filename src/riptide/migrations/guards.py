@@ -24,7 +24,7 @@ def _rule(pattern: str, replacement: str) -> tuple[re.Pattern[str], str]:
 _SIMPLE = (
     _rule(
         r"^create (table|unlogged table|foreign table|schema|extension|sequence|materialized view"
-        r"|statistics)\s+(?!if not)",
+        r"|statistics|collation)\s+(?!if not)",
         r"CREATE \1 IF NOT EXISTS ",
     ),
     _rule(r"^create (unique )?index (?!if not|concurrently)", r"CREATE \1INDEX IF NOT EXISTS "),
@@ -32,7 +32,7 @@ _SIMPLE = (
     _rule(
         r"^drop (table|foreign table|schema|extension|sequence|materialized view|view|statistics"
         r"|index|policy|trigger|rule|function|procedure|aggregate|type|domain|publication"
-        r"|event trigger)\s+(?!if exists)",
+        r"|event trigger|collation)\s+(?!if exists)",
         r"DROP \1 IF EXISTS ",
     ),
     _rule(rf"^(alter type {_QUALIFIED}\s+add value) (?!if not)", r"\1 IF NOT EXISTS "),
@@ -44,6 +44,11 @@ _SIMPLE = (
 )
 _POLICY = re.compile(rf"^create policy ({_NAME}) on ({_QUALIFIED})", re.IGNORECASE)
 _TYPE = re.compile(rf"^create (?:type|domain) ({_QUALIFIED})", re.IGNORECASE)
+_PUBLICATION = re.compile(rf"^create publication ({_NAME})", re.IGNORECASE)
+_PUBLISHED = re.compile(
+    rf"^alter publication ({_NAME}) (add|drop) table (?:only )?({_QUALIFIED})(?!\s*,)",
+    re.IGNORECASE,
+)
 _CONSTRAINT = re.compile(
     rf"^alter table (?:only )?({_QUALIFIED})\s+add constraint ({_NAME})", re.IGNORECASE
 )
@@ -68,9 +73,20 @@ def _guard(statement: str) -> str:
         return f"DROP POLICY IF EXISTS {policy[1]} ON {policy[2]};\n{statement}"
     if made := _TYPE.match(statement):
         return _unless(f"to_regtype({literal(made[1])}) is not null", statement)
+    if made := _PUBLICATION.match(statement):
+        there = f"exists (select from pg_publication where pubname = {literal(_plain(made[1]))})"
+        return _unless(there, statement)
+    if published := _PUBLISHED.match(statement):
+        there = (
+            "exists (select from pg_publication_rel as r\n"
+            "    join pg_publication as p on p.oid = r.prpubid\n"
+            f"    where p.pubname = {literal(_plain(published[1]))}\n"
+            f"      and r.prrelid = to_regclass({literal(published[3])}))"
+        )
+        negated = there if published[2].lower() == "add" else f"not {there}"
+        return _unless(negated, statement)
     if constraint := _CONSTRAINT.match(statement):
-        name = constraint[2]
-        name = name[1:-1].replace('""', '"') if name.startswith('"') else name.lower()
+        name = _plain(constraint[2])
         there = (
             f"exists (select from pg_constraint where conname = {literal(name)}\n"
             f"    and conrelid = {literal(constraint[1])}::regclass)"
@@ -84,6 +100,11 @@ def _guard(statement: str) -> str:
     return statement
 
 
+def _plain(name: str) -> str:
+    """Give a name as the catalog has it."""
+    return name[1:-1].replace('""', '"') if name.startswith('"') else name.lower()
+
+
 def _unless(condition: str, statement: str) -> str:
     tag = "$guard$"
     while tag in statement:
@@ -91,7 +112,9 @@ def _unless(condition: str, statement: str) -> str:
     body = "\n".join(f"    {line}" if line else "" for line in statement.splitlines())
     if "'" in statement or "$" in statement:  # a line break in a literal is its own
         body = f"    {statement}"
-    return f"do {tag} begin\n  if not {_bare(condition)} then\n{body};\n  end if;\nend {tag}"
+    negated = condition.removeprefix("not ") if condition.startswith("not ") else ""
+    wanted = negated or f"not {_bare(condition)}"
+    return f"do {tag} begin\n  if {wanted} then\n{body};\n  end if;\nend {tag}"
 
 
 def _bare(condition: str) -> str:
