@@ -13,8 +13,6 @@ from contextlib import contextmanager
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from riptide.results import Verdict
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -25,7 +23,6 @@ if TYPE_CHECKING:
     from riptide.errors import RiptideError
     from riptide.results import (
         Result,
-        RlsReport,
         StackStatus,
         UpResult,
     )
@@ -214,62 +211,7 @@ def log(entries: Iterator[str]) -> None:
         sys.stdout.flush()
 
 
-# --- Row Level Security --------------------------------------------------------------------------
-
-_MARK = {
-    Verdict.OK: ("ok", "green"),
-    Verdict.LEAK: ("LEAK", "bold red"),
-    Verdict.MASKED: ("MASKED", "bold red"),
-    Verdict.LOCKOUT: ("LOCKOUT", "bold yellow"),
-    Verdict.ERROR: ("ERROR", "bold magenta"),
-    Verdict.UNDECLARED: ("undeclared", "bold yellow"),
-}
-
-
-def rls(report: RlsReport) -> None:
-    """Print the matrix: a row for each table and actor, a column for each operation."""
-    from rich.text import Text
-
-    tried = [each for each in report.checks if each.verdict is not Verdict.UNDECLARED]
-    operations = list(dict.fromkeys(each.operation for each in tried))
-    matrix = table("table", "actor", *operations)
-    rows: dict[tuple[str, str], dict[str, list[Verdict]]] = {}
-    expected: dict[tuple[str, str, str], str] = {}
-    for each in tried:
-        cell = rows.setdefault((each.table, each.actor), {})
-        cell.setdefault(each.operation, []).append(each.verdict)
-        expected.setdefault((each.table, each.actor, each.operation), each.expected)
-    previous = ""
-    for (name, actor), cells in rows.items():
-        shown = []
-        for operation in operations:
-            verdicts = cells.get(operation)
-            if not verdicts:
-                shown.append(Text("–", style="dim"))
-                continue
-            worst = next((each for each in verdicts if each is not Verdict.OK), Verdict.OK)
-            word, style = _MARK[worst]
-            if worst is Verdict.OK:
-                # What was proved, not only that it was: the intent, kept.
-                word = {"allow": "allowed", "deny": "denied"}.get(
-                    expected[name, actor, operation], word
-                )
-            shown.append(Text(word, style=style))
-        matrix.add_row(name if name != previous else "", actor, *shown)
-        previous = name
-    if rows:
-        show(matrix)
-    for each in report.failures:
-        word, style = _MARK[each.verdict]
-        what = f"{each.actor} {each.operation}, expected {each.expected}"
-        if each.verdict is Verdict.UNDECLARED:
-            what = "not verified"
-        show(Text.assemble((word, style), f" {each.table}: {what}"))
-        if each.tried:
-            show(f"  tried: {each.tried}")
-        if each.seen:
-            show(f"  seen:  {each.seen}")
-    show(f"{report.target}: {report.summary} in {seconds(report.seconds)}")
+# --- all of it -----------------------------------------------------------------------------------
 
 
 def up(result: UpResult) -> None:

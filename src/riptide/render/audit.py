@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import textwrap
 from typing import TYPE_CHECKING, Any
 
 from riptide.render import console, seconds, show, table
-from riptide.render.files import write_report, xml_text
 from riptide.results import Level
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from riptide.render.annotation import Annotation
     from riptide.results import AuditFinding, AuditReport
     from riptide.settings import Settings
 
@@ -67,7 +66,7 @@ def _plain(each: AuditFinding, settings: Settings) -> str:
     return "\n".join(str(line) for line in _finding(each, settings))
 
 
-# --- JUnit ---------------------------------------------------------------------------------------
+# --- for CI servers and code scanners -----------------------------------------------------------
 
 
 def junit(found: AuditReport, settings: Settings, path: Path) -> None:
@@ -78,50 +77,31 @@ def junit(found: AuditReport, settings: Settings, path: Path) -> None:
     Raises:
         ConfigError: The file cannot be written.
     """
-    from junitparser import Failure, JUnitXml, Skipped, TestCase, TestSuite
+    from riptide.render.junit import Case, write_junit
 
-    document = JUnitXml("rls.audit")
-    for rule in found.rules:
-        suite = TestSuite(rule)
-        mine = [each for each in (*found.findings, *found.excepted) if each.rule == rule]
-        for each in mine:
-            case = TestCase(xml_text(each.name), classname=f"rls.audit.{rule}")
-            if each.reason:
-                case.result = [Skipped(xml_text(each.reason))]
-            elif each.level is Level.NOTE:
-                case.system_out = xml_text(_plain(each, settings))
-            else:
-                failure = Failure(xml_text(each.message), each.level.value)
-                failure.text = xml_text(_plain(each, settings))
-                case.result = [failure]
-            suite.add_testcase(case)
-        if not mine:
-            suite.add_testcase(TestCase(rule, classname=f"rls.audit.{rule}"))
-        document.add_testsuite(suite)
-    document.update_statistics()  # type: ignore[no-untyped-call]
-    write_report(path, settings, lambda: document.write(str(path), pretty=True))
+    def case(each: AuditFinding) -> Case:
+        if each.reason:
+            return Case(name=each.name, skipped=each.reason)
+        text = _plain(each, settings)
+        if each.level is Level.NOTE:
+            return Case(name=each.name, output=text)
+        return Case(name=each.name, failure=each.message, kind=each.level.value, details=text)
 
-
-# --- SARIF ---------------------------------------------------------------------------------------
-
-_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
+    every = (*found.findings, *found.excepted)
+    suites = {
+        rule: [case(each) for each in every if each.rule == rule] or [Case(name=rule)]
+        for rule in found.rules
+    }
+    write_junit("rls.audit", suites, settings, path)
 
 
 def sarif(found: AuditReport, settings: Settings, path: Path) -> None:
     """Write a report as SARIF 2.1.0, which code scanners read.
 
-    https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html; and what GitHub wants of it:
-    https://docs.github.com/en/code-security/code-scanning/integrating-with-code-scanning/sarif-support-for-code-scanning
-
     Raises:
         ConfigError: The file cannot be written.
     """
-    text = json.dumps(_sarif(found, settings), indent=2, ensure_ascii=False) + "\n"
-    write_report(path, settings, lambda: path.write_text(text, encoding="utf-8"))
-
-
-def _sarif(found: AuditReport, settings: Settings) -> dict[str, Any]:
-    import riptide
+    from riptide.render.sarif import rule, write_sarif
     from riptide.rls.audit.rules import RULES
 
     every = (*found.findings, *found.excepted)
@@ -130,61 +110,40 @@ def _sarif(found: AuditReport, settings: Settings) -> dict[str, Any]:
         known = RULES.get(name)
         about = known.about if known else f"found by supabase db advisors: {name}"
         docs = known.docs if known else next((each.docs for each in every if each.rule == name), "")
-        level = known.level if known else Level.WARNING
-        rules.append(
-            {
-                "id": name,
-                "shortDescription": {"text": about},
-                "defaultConfiguration": {"level": level.value},
-                **({"helpUri": docs} if docs else {}),
-            }
+        rules.append(rule(name, about, known.level if known else Level.WARNING, docs))
+    write_sarif(rules, annotated(found, settings), settings, path)
+
+
+def annotated(found: AuditReport, settings: Settings) -> list[Annotation]:
+    """Give what was found, and what is excepted, for beside the lines that it is about."""
+    from riptide.render.annotation import Annotation, fallback
+
+    def kind(each: AuditFinding) -> str:
+        return "function" if "(" in each.object else "type" if "." in each.object else "namespace"
+
+    return [
+        Annotation(
+            rule=each.rule,
+            level=each.level,
+            name=each.name,
+            kind=kind(each),
+            message=each.message,
+            sql=each.sql,
+            reason=each.reason,
+            key=f"{each.rule}:{each.name}",
+            file=each.file if each.file and each.file.is_file() else fallback(settings),
+            line=each.line or 1,
         )
-    driver = {"name": "RipTide", "version": riptide.__version__, "rules": rules}
-    results = [_result(each, found.rules.index(each.rule), settings) for each in every]
-    return {
-        "$schema": _SCHEMA,
-        "version": "2.1.0",
-        "runs": [
-            {
-                "tool": {"driver": driver},
-                "columnKind": "unicodeCodePoints",
-                "results": results,
-            }
-        ],
-    }
+        for each in (*found.findings, *found.excepted)
+    ]
 
 
-def _result(each: AuditFinding, index: int, settings: Settings) -> dict[str, Any]:
-    # Scanners show nothing that has no file: what no migration is known for stands where it could
-    # be excepted, or, where that file is not there, where the schema is exposed.
-    file = each.file or settings.supabase_dir / "rls.toml"
-    if not file.is_file():
-        file = settings.supabase_dir / "config.toml"
-    sql = f"\nMend: {each.sql}" if each.sql else ""
-    kind = "function" if "(" in each.object else "type" if "." in each.object else "namespace"
-    result: dict[str, Any] = {
-        "ruleId": each.rule,
-        "ruleIndex": index,
-        "level": each.level.value,
-        "message": {"text": f"{each.name}: {each.message}.{sql}"},
-        "locations": [
-            {
-                "physicalLocation": {
-                    "artifactLocation": {"uri": _uri(file, settings)},
-                    "region": {"startLine": each.line or 1},
-                },
-                "logicalLocations": [{"fullyQualifiedName": each.name, "kind": kind}],
-            }
-        ],
-        # Lines move; what it is about does not: a scanner knows an old finding again by this.
-        "partialFingerprints": {"riptideObject/v1": f"{each.rule}:{each.name}"},
-    }
-    if each.reason:
-        result["suppressions"] = [{"kind": "external", "justification": each.reason}]
-    return result
+def to_github(found: AuditReport, settings: Settings) -> None:
+    """Tell GitHub Actions, where it is there."""
+    from riptide.render import github
 
-
-def _uri(path: Path, settings: Settings) -> str:
-    from urllib.parse import quote
-
-    return quote(settings.relative(path))
+    github.annotate(annotated(found, settings))
+    rows = [[each.level.value, each.rule, each.name, each.message] for each in found.findings]
+    github.summarize(
+        "rls.audit", f"{found.target}: {found.summary}", ["level", "rule", "object", "what"], rows
+    )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from riptide.render import plural, seconds, show, table
-from riptide.render.files import write_report, xml_text
 from riptide.results import Level
 
 if TYPE_CHECKING:
@@ -74,31 +73,28 @@ def junit(found: CheckReport, settings: Settings, path: Path) -> None:
     Raises:
         ConfigError: The file cannot be written.
     """
-    from junitparser import Failure, JUnitXml, Skipped, TestCase, TestSuite
+    from riptide.render.junit import Case, write_junit
 
-    document = JUnitXml("migrate.check")
+    suites: dict[str, list[Case]] = {}
     for step in found.steps:
-        suite = TestSuite(step.name)
         mine = [each for each in found.findings if each.check == step.name]
         names = list(dict.fromkeys([*step.files, *(_case(each, step) for each in mine)]))
         for name in names or [step.name]:
-            case = TestCase(xml_text(name), classname=f"migrate.check.{step.name}")
             about = [each for each in mine if _case(each, step) == name]
             errors = [each for each in about if each.level is Level.ERROR]
             others = [each for each in about if each.level is not Level.ERROR]
-            case.time = step.seconds / max(1, len(names))
-            if errors:
-                failure = Failure(xml_text(errors[0].message), step.name)
-                failure.text = xml_text("\n\n".join(_plain(each, settings) for each in errors))
-                case.result = [failure]
-            elif step.skipped:
-                case.result = [Skipped(xml_text(step.skipped))]
-            if others:
-                case.system_out = xml_text("\n\n".join(_plain(each, settings) for each in others))
-            suite.add_testcase(case)
-        document.add_testsuite(suite)
-    document.update_statistics()  # type: ignore[no-untyped-call]
-    write_report(path, settings, lambda: document.write(str(path), pretty=True))
+            suites.setdefault(step.name, []).append(
+                Case(
+                    name=name,
+                    failure=errors[0].message if errors else "",
+                    kind=step.name,
+                    details="\n\n".join(_plain(each, settings) for each in errors),
+                    skipped=step.skipped,
+                    output="\n\n".join(_plain(each, settings) for each in others),
+                    seconds=step.seconds / max(1, len(names)),
+                )
+            )
+    write_junit("migrate.check", suites, settings, path)
 
 
 def _case(each: CheckFinding, step: CheckStep) -> str:

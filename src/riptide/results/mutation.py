@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from riptide.results._base import Result, count
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class Fate(StrEnum):
@@ -92,3 +95,30 @@ class MutationReport(Result):
         """Give the fields and ``ok``, ``score``, ``summary``."""
         extra = {"ok": self.ok, "score": self.score, "summary": self.summary}
         return {**super().to_dict(), **extra}
+
+
+def read_mutation(path: Path) -> MutationReport:
+    """Read what ``inv rls.mutate --json`` printed.
+
+    Raises:
+        ConfigError: It cannot be read, or is something else.
+    """
+    import json
+
+    from riptide.errors import ConfigError
+
+    try:
+        body = json.loads(path.read_text(encoding="utf-8"))
+        mutants = tuple(
+            MutantResult(**{**each, "fate": Fate(each["fate"])}) for each in body["mutants"]
+        )
+        return MutationReport(mutants=mutants, seconds=float(body["seconds"]))
+    except OSError as error:
+        problem = f"{path} cannot be read: {error.strerror}"
+    except (ValueError, KeyError, TypeError):  # also where it is not UTF-8
+        problem = f"{path} is not what `inv rls.mutate --json` prints"
+    raise ConfigError(
+        problem,
+        state="nothing was tried",
+        next_step=f"inv rls.mutate --json > {path.name}",
+    )

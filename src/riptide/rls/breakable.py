@@ -13,7 +13,9 @@ from riptide._quote import literal
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from psycopg import Connection
+    from psycopg import Connection, Cursor
+
+    from riptide.settings import Settings
 
 _POLICIES: LiteralString = """
 select
@@ -154,6 +156,39 @@ class Table:
     policies: tuple[Policy, ...] = ()
 
 
+def read_policies(connection: Connection[Any], names: Sequence[str]) -> tuple[Policy, ...]:
+    """Read the policies of tables that are named as ``schema.table``."""
+    from psycopg.rows import dict_row
+
+    with connection.transaction(), connection.cursor(row_factory=dict_row) as cursor:
+        cursor.execute("set local search_path = ''")
+        return tuple(_policies(cursor, names))
+
+
+def policies_of(
+    settings: Settings, tables: Sequence[str], *, allow_remote: bool
+) -> tuple[Policy, ...]:
+    """Read the policies of a verification's tables.
+
+    Raises:
+        ConfigError: The target is remote, and that is not allowed or not all of it is known.
+        DatabaseError: The database cannot be reached.
+        RlsError: The local stack is not running.
+    """
+    from riptide.database import connect
+    from riptide.rls.endpoint import endpoint_of
+    from riptide.target import Target
+
+    endpoint = endpoint_of(settings, allow_remote=allow_remote)
+    with connect(Target(kind=settings.target.kind, url=endpoint.db_url)) as connection:
+        return read_policies(connection, tables)
+
+
+def _policies(cursor: Cursor[dict[str, Any]], names: Sequence[str]) -> list[Policy]:
+    rows = cursor.execute(_POLICIES, (list(names),))
+    return [Policy(**{**row, "roles": tuple(row["roles"])}) for row in rows]
+
+
 def read_tables(connection: Connection[Any], names: Sequence[str]) -> tuple[Table, ...]:
     """Read what can be broken.
 
@@ -166,10 +201,7 @@ def read_tables(connection: Connection[Any], names: Sequence[str]) -> tuple[Tabl
     # Bare names in expressions would depend on the search_path: make PostgreSQL write them out.
     with connection.transaction(), connection.cursor(row_factory=dict_row) as cursor:
         cursor.execute("set local search_path = ''")
-        policies = [
-            Policy(**{**row, "roles": tuple(row["roles"])})
-            for row in cursor.execute(_POLICIES, (list(names),))
-        ]
+        policies = _policies(cursor, names)
         tables = cursor.execute(_TABLES, (list(names),)).fetchall()
     return tuple(
         Table(

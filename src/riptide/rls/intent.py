@@ -98,9 +98,14 @@ class Intent:
     functions: tuple[FunctionIntent, ...] = ()
     exceptions: tuple[AuditException, ...] = ()
 
+    def line(self, section: str, key: str | None = None, *, exact: bool = False) -> int | None:
+        """Find the line of a key; of its section where it is not there, unless ``exact``."""
+        line = _line_of(self.text, section, key)
+        return None if exact and line == _line_of(self.text, section, None) else line
+
     def error(self, section: str, key: str | None, problem: str) -> ConfigError:
         """Make the error for something in a section, with its line where it can be found."""
-        line = _line_of(self.text, section, key)
+        line = self.line(section, key)
         where = f"supabase/{self.path.name}" + (f":{line}" if line else "")
         what = f"[{section}]" + (f" {key}" if key else "")
         return ConfigError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from riptide.errors import ConfigError
 from riptide.tasks._task import (
     JSON_HELP,
     TARGET_HELP,
@@ -19,20 +20,41 @@ from riptide.tasks._task import (
 if TYPE_CHECKING:
     from invoke.context import Context
 
+    from riptide.results import MutationReport, RlsReport
+    from riptide.settings import Settings
+
+
+JUNIT_HELP = "write a JUnit XML report to this file, too"
+SARIF_HELP = "write a SARIF 2.1.0 report to this file, too"
+
 
 @task(
     default=True,
     help={
         "target": TARGET_HELP,
         "allow_remote": "allow it on a target that is not local (it makes and deletes two users)",
+        "clean": "only remove what a verification that was killed has left behind",
+        "html": "write a page with every request and reply to this file, too",
+        "mutation": "with --html: show this result of `inv rls.mutate --json`, too",
+        "junit": JUNIT_HELP,
+        "sarif": SARIF_HELP,
         "json": JSON_HELP,
     },
 )
 def verify(
-    c: Context, target: str | None = None, allow_remote: bool = False, json: bool = False
+    c: Context,
+    target: str | None = None,
+    allow_remote: bool = False,
+    clean: bool = False,
+    html: str | None = None,
+    mutation: str | None = None,
+    junit: str | None = None,
+    sarif: str | None = None,
+    json: bool = False,
 ) -> None:
     """Prove each table's Row Level Security as two users, anon and the service role."""
     from riptide import render
+    from riptide.render import rls as show
     from riptide.rls import verify_rls
 
     settings = settings_for(target=target)
@@ -41,17 +63,63 @@ def verify(
             [f"make two users, try every operation as each, delete them: {settings.target.name}"]
         )
         return
+    mutants = _mutation_from(mutation, html)
     with render.progress() as progress:
         report = verify_rls(settings=settings, allow_remote=allow_remote, progress=progress)
-    reported(report, json=json, show=lambda: render.rls(report))
+        if html:
+            progress("reading policies and audit for the page")
+            _page(report, settings, Path(html), mutants, allow_remote=allow_remote)
+    if junit:
+        show.junit(report, settings, Path(junit))
+    if sarif:
+        show.sarif(report, settings, Path(sarif))
+    show.to_github(report, settings)
+    reported(report, json=json, show=lambda: show.report(report))
+
+
+def _mutation_from(mutation: str | None, html: str | None) -> MutationReport | None:
+    """Read the mutation that a page is to show, before anything is tried."""
+    from riptide.results.mutation import read_mutation
+
+    if mutation is None:
+        return None
+    if html is None:
+        raise ConfigError(
+            "--mutation is for a page: it says nothing without --html",
+            state="nothing was tried",
+            next_step="inv rls.verify --html FILE --mutation FILE",
+        )
+    return read_mutation(Path(mutation))
+
+
+def _page(
+    report: RlsReport,
+    settings: Settings,
+    path: Path,
+    mutants: MutationReport | None,
+    *,
+    allow_remote: bool,
+) -> None:
+    from riptide.render.html import write_html
+    from riptide.rls.audit import audit_rls
+    from riptide.rls.breakable import policies_of
+
+    write_html(
+        path,
+        settings,
+        report=report,
+        policies=policies_of(settings, report.tables, allow_remote=allow_remote),
+        audit=audit_rls(settings=settings),
+        mutation=mutants,
+    )
 
 
 @task(
     help={
         "target": TARGET_HELP + "; looked at, never changed",
         "advisors": "ask `supabase db advisors` as well, which takes some 2 s more",
-        "junit": "write a JUnit XML report to this file, too",
-        "sarif": "write a SARIF 2.1.0 report to this file, too",
+        "junit": JUNIT_HELP,
+        "sarif": SARIF_HELP,
         "json": JSON_HELP,
     }
 )
@@ -79,6 +147,7 @@ def audit(
         show.junit(report, settings, Path(junit))
     if sarif:
         show.sarif(report, settings, Path(sarif))
+    show.to_github(report, settings)
     reported(report, json=json, show=lambda: show.report(report, settings))
 
 
@@ -87,6 +156,8 @@ def audit(
     help={
         "tables": "only this table (schema.table); may be given several times",
         "all": "list every mutant, not the survivors alone",
+        "html": "write a page with every mutant to this file, too",
+        "junit": JUNIT_HELP,
         "json": JSON_HELP,
     },
 )
@@ -94,11 +165,13 @@ def mutate(
     c: Context,
     tables: list[str],
     all: bool = False,  # noqa: A002 - the flag's name
+    html: str | None = None,
+    junit: str | None = None,
     json: bool = False,
 ) -> None:
     """Prove the verification: break a copy of the schema in every way, and see who notices."""
     from riptide import render
-    from riptide.render.mutation import mutation
+    from riptide.render import mutation as show
     from riptide.rls.mutate import mutate_rls
 
     settings = settings_for()
@@ -107,7 +180,13 @@ def mutate(
         return
     with render.progress() as progress:
         report = mutate_rls(settings=settings, tables=tables or None, progress=progress)
-    reported(report, json=json, show=lambda: mutation(report, every=all))
+    if html:
+        from riptide.render.html import write_html
+
+        write_html(Path(html), settings, mutation=report)
+    if junit:
+        show.junit(report, settings, Path(junit))
+    reported(report, json=json, show=lambda: show.report(report, every=all))
 
 
 @task(help={"target": TARGET_HELP + "; looked at, never changed", "json": JSON_HELP})

@@ -33,7 +33,9 @@ def up(c: Context, backend: str | None = None, json: bool = False) -> None:
         render.as_json(result)
     else:
         if result.rls.failures:
-            render.rls(result.rls)
+            from riptide.render import rls as show
+
+            show.report(result.rls)
         render.up(result)
     if result.rls.failures:
         raise Exit(code=3)
