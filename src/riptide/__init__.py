@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from riptide.migrations.reset import reset_database
     from riptide.migrations.restore import restore_rows
     from riptide.migrations.rollback import rollback_migrations
-    from riptide.rls import mutate_rls, verify_rls
+    from riptide.rls import clean_rls, mutate_rls, verify_rls
     from riptide.rls.audit import audit_rls
     from riptide.rls.draft import draft_rls
     from riptide.settings import Settings
@@ -69,6 +69,7 @@ __all__ = [
     "apply_migrations",
     "audit_rls",
     "check_migrations",
+    "clean_rls",
     "create_migration",
     "diagnose_history",
     "diff_migration",
@@ -92,6 +93,7 @@ _HOMES = {
     "apply_migrations": "riptide.migrations.push",
     "audit_rls": "riptide.rls.audit",
     "check_migrations": "riptide.migrations.check",
+    "clean_rls": "riptide.rls",
     "create_migration": "riptide.migrations.files",
     "diagnose_history": "riptide.migrations.diagnose",
     "diff_migration": "riptide.migrations.diff",

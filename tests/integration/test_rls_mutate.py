@@ -122,9 +122,9 @@ def test_a_blind_eye_is_told(
     (survivor,) = report.survivors
     assert survivor.kind == "call-unwrapped"
 
-    from riptide.render.mutation import mutation
+    from riptide.render import mutation as show
 
-    mutation(report)
+    show.report(report)
     out = capsys.readouterr().out
     assert "1 of 2 mutants killed, 1 survived: a score of 50 %" in out
     assert survivor.sql in out

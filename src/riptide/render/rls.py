@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from riptide.render.annotation import Annotation
-    from riptide.results import RlsCheck, RlsReport
+    from riptide.results import RlsCheck, RlsRemains, RlsReport
     from riptide.rls.intent import Intent
     from riptide.settings import Settings
 
@@ -97,6 +97,15 @@ def report(found: RlsReport) -> None:
             show(line)
         show("")
     show(f"{found.target}: {found.summary} in {seconds(found.seconds)}")
+    if found.note:
+        show(f"note: {found.note}")
+
+
+def remains(found: RlsRemains) -> None:
+    """Print what was removed."""
+    show(f"{found.target}: {found.summary}")
+    for each in found.users:
+        show(f"  {each}")
 
 
 def _matrix(operations: tuple[str, ...], cells: Cells) -> Any:
@@ -234,12 +243,11 @@ def _line(intent: Intent, check: RlsCheck) -> int:
     """Find the line that says what a check was held to: the key's, or else its section's."""
     for each in intent.tables:
         if each.full_name == check.table:
-            role = "authenticated" if check.actor not in each.rules else check.actor
-            sections = [each.section] if role == "authenticated" else []
-            for section in (f"{each.section}.{role}", *sections):
-                if line := intent.line(section, check.operation, exact=True):
-                    return line
-            return intent.line(each.section) or 1
+            names = [each.section]
+            if check.actor in each.rules:
+                names.insert(0, f"{each.section}.{check.actor}")
+            exact = [intent.line(name, check.operation, exact=True) for name in names[:1]]
+            return next(filter(None, [*exact, *map(intent.line, names)]), 1)
     return 1
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     )
     from riptide.results.mutation import Fate, MutantResult, MutationReport
     from riptide.results.repair import Cause, Diagnosis, HistoryDiagnosis, RepairResult
-    from riptide.results.rls import RlsAttempt, RlsCheck, RlsDraft, RlsReport, Verdict
+    from riptide.results.rls import RlsAttempt, RlsCheck, RlsDraft, RlsRemains, RlsReport, Verdict
     from riptide.results.rollback import (
         RestoredTable,
         RestoreResult,
@@ -71,6 +71,7 @@ __all__ = [
     "RlsAttempt",
     "RlsCheck",
     "RlsDraft",
+    "RlsRemains",
     "RlsReport",
     "RollbackResult",
     "RowLoss",
@@ -115,6 +116,7 @@ _HOMES = {
     "RlsAttempt": "rls",
     "RlsCheck": "rls",
     "RlsDraft": "rls",
+    "RlsRemains": "rls",
     "RlsReport": "rls",
     "RollbackResult": "rollback",
     "RowLoss": "rollback",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from riptide.results._base import Result, count
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 
@@ -93,11 +94,46 @@ class RlsDraft(Result):
 
 
 @dataclass(frozen=True, kw_only=True)
+class RlsRemains(Result):
+    """What verifications that were killed had left behind, and `clean_rls` has removed.
+
+    Attributes:
+        target: Which database.
+        users: Their addresses.
+        rows: How many rows of each table.
+    """
+
+    target: str
+    users: tuple[str, ...] = ()
+    rows: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def summary(self) -> str:
+        """One line for a person."""
+        if not (self.users or self.rows):
+            return "nothing was left behind"
+        rows = [f"{number} of {table}" for table, number in self.rows.items()]
+        return f"removed {count(self.users, 'user')}, rows: {', '.join(rows) or 'none'}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the fields and ``summary``."""
+        return {**super().to_dict(), "summary": self.summary}
+
+
+@dataclass(frozen=True, kw_only=True)
 class RlsReport(Result):
-    """The whole verification."""
+    """The whole verification.
+
+    Attributes:
+        target: Which database.
+        checks: Each probe, and what is not declared.
+        note: What else a person should know; ``""`` for nothing.
+        seconds: Wall time.
+    """
 
     target: str
     checks: tuple[RlsCheck, ...] = ()
+    note: str = ""
     seconds: float = 0.0
 
     @property

@@ -9,6 +9,7 @@ cannot show, in SQL (`probes_sql`); `verdict` says what each reply and its effec
 from __future__ import annotations
 
 from riptide.rls.mutate import mutate_rls
+from riptide.rls.remains import clean_rls
 from riptide.rls.verify import verify_rls
 
-__all__ = ["mutate_rls", "verify_rls"]
+__all__ = ["clean_rls", "mutate_rls", "verify_rls"]

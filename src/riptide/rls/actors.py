@@ -80,19 +80,19 @@ class Actors:
 
 
 @contextmanager
-def open_actors(endpoint: Endpoint, connection: Connection[Any]) -> Iterator[Actors]:
+def open_actors(endpoint: Endpoint, connection: Connection[Any], run: str) -> Iterator[Actors]:
     """Make the users and sign them in; afterwards they are gone, whatever happened.
 
     Args:
         endpoint: Where.
         connection: The same endpoint's database, to make sure that no user stays behind.
+        run: The verification's name, which is in their addresses.
 
     Raises:
         RlsError: The API does not answer, a key is not valid, or users are refused.
     """
     import httpx
 
-    run = secrets.token_hex(6)
     emails = [ADDRESS.format(f"{run}-{letter}") for letter in "ab"]
     # One client for all: its connections are kept open, and a TLS context is costly to make.
     http = httpx.Client(timeout=_TIMEOUT, verify=endpoint.api_url.startswith("https:"))

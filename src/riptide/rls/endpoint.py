@@ -11,8 +11,20 @@ if TYPE_CHECKING:
     from riptide.settings import Settings
 
 
-def endpoint_of(settings: Settings, *, allow_remote: bool) -> Endpoint:
+def endpoint_of(
+    settings: Settings,
+    *,
+    allow_remote: bool,
+    purpose: str = "Two users and their rows would be made there, and removed again.",
+    task: str = "inv rls.verify",
+) -> Endpoint:
     """Give where a target's API and database are.
+
+    Args:
+        settings: The project's.
+        allow_remote: Whether the target may be another than this project's local stack.
+        purpose: What would happen there, for a person.
+        task: What would do it.
 
     Raises:
         ConfigError: It is remote, and that is not allowed or not all of it is known.
@@ -45,9 +57,9 @@ def endpoint_of(settings: Settings, *, allow_remote: bool) -> Endpoint:
     if not allow_remote:
         raise ConfigError(
             f"the target is not this project's local stack: {settings.target.name}",
-            detail="  Two users and their rows would be made there, and removed again.",
+            detail=f"  {purpose}",
             state="nothing was tried",
-            next_step="inv rls.verify --allow-remote, if that is meant",
+            next_step=f"{task} --allow-remote, if that is meant",
         )
     needed = {
         "SUPABASE_DB_URL": settings.target.url,

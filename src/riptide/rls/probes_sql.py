@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from psycopg.sql import Composable
 
     from riptide.rls.plan import TablePlan
+    from riptide.rls.remains import Notes
 
 Row = dict[str, Any]
 Snapshot = dict[str, Row]
@@ -27,14 +28,18 @@ class Database:
         connection: As a role that owns the tables and may become the API's roles; autocommit.
     """
 
-    def __init__(self, connection: Connection[Any]) -> None:
+    def __init__(self, connection: Connection[Any], notes: Notes | None = None) -> None:
         self.connection = connection
+        # For a run that is killed: what it had made.
+        self._notes = notes
         # For each table the values of `TablePlan.mark` that this run has used.
         self._marks: dict[str, set[str]] = {}
 
     def remember(self, plan: TablePlan, *marks: str) -> None:
         """Note values of `TablePlan.mark`: rows that have one are this run's."""
         self._marks.setdefault(plan.name, set()).update(marks)
+        if self._notes is not None:
+            self._notes.add(plan.name, marks)
 
     def add(self, plan: TablePlan, row: Mapping[str, Any]) -> Row:
         """Insert a row past all policies; give it with what the database added.

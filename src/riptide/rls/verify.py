@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from riptide.rls.intent import Intent
     from riptide.rls.plan import Plan, TablePlan
     from riptide.rls.probes_sql import Database
+    from riptide.rls.remains import Notes
     from riptide.settings import Settings
     from riptide.target import Target
 
@@ -58,9 +59,17 @@ def verify_rls(
     # Before anything is connected to: what it says may be wrong.
     intent = read_intent(settings.supabase_dir / "rls.toml")
     endpoint = endpoint_of(settings, allow_remote=allow_remote)
-    with verification(settings, intent, endpoint, progress or (lambda _: None)) as run:
+    tell = progress or (lambda _: None)
+    with verification(settings, intent, endpoint, tell) as run:
+        if note := run.note():
+            tell(note)
         checks = run()
-    report = RlsReport(target=endpoint.name, checks=tuple(checks), seconds=time.monotonic() - began)
+    report = RlsReport(
+        target=endpoint.name,
+        checks=tuple(checks),
+        note=note,
+        seconds=time.monotonic() - began,
+    )
     if raise_on_violation and not report.ok:
         raise RlsViolationError(report, next_step="inv rls.verify")
     return report
@@ -84,11 +93,18 @@ def verification(
         RlsError: Users or rows cannot be made.
     """
     from riptide.database import connect
+    from riptide.rls.remains import new_run, notes_of, session_name
     from riptide.target import Target
 
     target = Target(kind=settings.target.kind, url=endpoint.db_url)
-    with connect(target) as connection, _database_errors(endpoint), ExitStack() as stack:
-        yield Run(settings, intent, endpoint, target, connection, stack, tell)
+    run = new_run()
+    with (
+        connect(target, name=session_name(run)) as connection,
+        database_errors(endpoint),
+        ExitStack() as stack,
+    ):
+        notes = notes_of(settings, run, endpoint.name)
+        yield Run(settings, intent, endpoint, target, connection, notes, stack, tell)
 
 
 class Run:
@@ -101,6 +117,7 @@ class Run:
         endpoint: Endpoint,
         target: Target,
         connection: Connection[Any],
+        notes: Notes,
         stack: ExitStack,
         tell: Callable[[str], None],
     ) -> None:
@@ -109,6 +126,7 @@ class Run:
         self._endpoint = endpoint
         self._target = target
         self._connection = connection
+        self._notes = notes
         self._stack = stack
         self._tell = tell
         self._actors: Actors | None = None
@@ -131,13 +149,24 @@ class Run:
         checks: list[RlsCheck] = []
         if plan.tables:
             actors = self._open_actors()
-            database = Database(self._connection)
+            database = Database(self._connection, self._notes)
             try:
                 checks = _probe(plan, actors, database, self._tell, only)
             finally:
                 with ignored():
-                    _clear(plan, database, self._target)
+                    if _clear(plan, database, self._target):
+                        self._notes.forget()
         return checks + [_undeclared(each) for each in plan.undeclared]
+
+    def note(self) -> str:
+        """Say what verifications that were killed have left behind; empty for nothing."""
+        from riptide.results._base import count
+        from riptide.rls.remains import users_left
+
+        found = users_left(self._connection)
+        users = count(found, "user")
+        words = f"a verification that was killed has left {users} behind: inv rls.verify --clean"
+        return words if found else ""
 
     def _open_actors(self) -> Actors:
         from riptide._interrupts import as_exceptions
@@ -146,7 +175,9 @@ class Run:
         if self._actors is None:
             self._tell("making two users through the Auth API")
             self._stack.enter_context(as_exceptions())
-            self._actors = self._stack.enter_context(open_actors(self._endpoint, self._connection))
+            self._actors = self._stack.enter_context(
+                open_actors(self._endpoint, self._connection, self._notes.run)
+            )
         return self._actors
 
 
@@ -179,8 +210,8 @@ def _probe(
     return [check for each in probes for check in checks[each.plan.name]]
 
 
-def _clear(plan: Plan, database: Database, target: Target) -> None:
-    """Delete the rows, children first.
+def _clear(plan: Plan, database: Database, target: Target) -> bool:
+    """Delete the rows, children first; tell whether they are gone.
 
     A connection on which an interruption has left a query under way is given up for a new one, as
     one that is lost is: its transaction holds locks that the deletion would wait for. Where the
@@ -202,10 +233,12 @@ def _clear(plan: Plan, database: Database, target: Target) -> None:
             if not connection.closed:
                 raise
         else:
-            return
+            return True
     with suppress(DatabaseError), connect(target) as another:
         database.connection = another
         _clear_tables(plan, database)
+        return True
+    return False
 
 
 def _clear_tables(plan: Plan, database: Database) -> None:
@@ -232,7 +265,8 @@ def _undeclared(relation: Relation) -> RlsCheck:
 
 
 @contextmanager
-def _database_errors(endpoint: Endpoint) -> Iterator[None]:
+def database_errors(endpoint: Endpoint) -> Iterator[None]:
+    """Tell what the database refused as a verification's error."""
     import psycopg
 
     from riptide.runner import mask

@@ -58,6 +58,9 @@ def verify(
     from riptide.rls import verify_rls
 
     settings = settings_for(target=target)
+    if clean:
+        _clean(c, settings, allow_remote=allow_remote, json=json, other=html or junit or sarif)
+        return
     if is_dry(c):
         render.lines(
             [f"make two users, try every operation as each, delete them: {settings.target.name}"]
@@ -75,6 +78,30 @@ def verify(
         show.sarif(report, settings, Path(sarif))
     show.to_github(report, settings)
     reported(report, json=json, show=lambda: show.report(report))
+
+
+def _clean(
+    c: Context, settings: Settings, *, allow_remote: bool, json: bool, other: str | None
+) -> None:
+    from riptide import render
+    from riptide.render import rls as show
+    from riptide.rls import clean_rls
+
+    if other:
+        raise ConfigError(
+            "--clean verifies nothing, so there is nothing to report",
+            state="nothing was removed",
+            next_step="inv rls.verify --clean, and then the same command without it",
+        )
+    if is_dry(c):
+        render.lines([f"remove what killed verifications have left: {settings.target.name}"])
+        return
+    with render.progress() as progress:
+        found = clean_rls(settings=settings, allow_remote=allow_remote, progress=progress)
+    if json:
+        render.as_json(found)
+    else:
+        show.remains(found)
 
 
 def _mutation_from(mutation: str | None, html: str | None) -> MutationReport | None:
