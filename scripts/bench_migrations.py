@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from bench import Bench
+    from bench_project import Bench
 
     from riptide.settings import Settings
 
@@ -21,11 +21,11 @@ insert into public.bench_rows select 1;
 """
 
 
-def measure(bench: Bench) -> None:
+def migrations(bench: Bench) -> None:
     """Measure pushes and lists of many files beside the bare CLI, a check, and a rollback."""
     from riptide import open_stack
 
-    settings = _project(bench, "many")
+    settings = project_of(bench, "many")
     many = replace(bench, settings=settings, rows=bench.rows)
     try:
         open_stack(settings).start()
@@ -96,7 +96,7 @@ def _forget(settings: Settings) -> None:
         connection.execute("drop schema if exists supabase_migrations cascade")
 
 
-def _project(bench: Bench, name: str) -> Settings:
+def project_of(bench: Bench, name: str) -> Settings:
     """Make an empty project with ports of its own."""
     from riptide.settings import Settings
     from riptide.stack.ports import free_port

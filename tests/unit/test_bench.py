@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import bench
+import bench_project
 import pytest
 
 if TYPE_CHECKING:
-    from types import ModuleType
+    from pathlib import Path
 
     from pytest_subprocess import FakeProcess
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "bench.py"
 MACHINE: dict[str, Any] = {
     "system": "Linux x86_64",
     "processors": 2,
@@ -25,20 +23,6 @@ MACHINE: dict[str, Any] = {
     "load_after": [0.2],
     "versions": {"node": "20.0.0"},
 }
-
-
-def load() -> ModuleType:
-    """Import the script, which is no module of a package."""
-    spec = importlib.util.spec_from_file_location("bench", SCRIPT)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["bench"] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
-
-
-bench = load()
 
 
 @pytest.mark.parametrize(
@@ -54,21 +38,21 @@ def test_the_median_is_held_to_the_goal(
     values: tuple[float, ...], goal: float | None, strict: bool, met: bool | None
 ) -> None:
     """A goal is met when the median is at most it, or below it where it is strict."""
-    assert bench.Row("x", values, "s", goal, strict).met is met
+    assert bench_project.Row("x", values, "s", goal, strict).met is met
 
 
 def test_cells_say_what_was_measured() -> None:
     """A row shows median, spread, number of runs, goal and verdict in its unit."""
-    row = bench.Row("x", (1.0, 3.0, 2.0), "s", 1.5)
+    row = bench_project.Row("x", (1.0, 3.0, 2.0), "s", 1.5)
     assert row.cells() == ("x", "2.00 s", "1.00 s – 3.00 s", "3", "≤ 1.50 s", "NOT MET")
-    assert bench.Row("m", (141.6,), "MB").cells() == ("m", "142 MB", "–", "1", "–", "–")
+    assert bench_project.Row("m", (141.6,), "MB").cells() == ("m", "142 MB", "–", "1", "–", "–")
 
 
 def test_a_command_that_fails_is_not_measured(fp: FakeProcess, tmp_path: Path) -> None:
     """A failing command is an error with its words, never a time."""
     fp.register(["x"], returncode=1, stderr="no such thing")
-    with pytest.raises(bench.BenchError, match="x exited with 1\n  no such thing"):
-        bench.timed(["x"], cwd=tmp_path, env={})
+    with pytest.raises(bench_project.BenchError, match="x exited with 1\n  no such thing"):
+        bench_project.timed(["x"], cwd=tmp_path, env={})
 
 
 def test_a_person_s_project_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,14 +60,14 @@ def test_a_person_s_project_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(
         os, "environ", {"SUPABASE_DB_URL": "x", "PGHOST": "x", "RIPTIDE_CACHE_DIR": "c", "A": "1"}
     )
-    assert bench.clean_environment() == {"RIPTIDE_CACHE_DIR": "c", "A": "1"}
+    assert bench_project.clean_environment() == {"RIPTIDE_CACHE_DIR": "c", "A": "1"}
 
 
 def test_a_missed_goal_is_no_failure(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """It exits with 0 whatever the figures are, and writes every value as JSON."""
-    rows = [bench.Row("slow", (9.0, 8.0), "s", 1.0)]
+    rows = [bench_project.Row("slow", (9.0, 8.0), "s", 1.0)]
     monkeypatch.setattr(bench, "measure", lambda *, runs, clone: (rows, MACHINE))
     assert bench.main(["--quick", "--json", str(tmp_path / "b.json")]) == 0
     assert "NOT MET" in capsys.readouterr().out
@@ -98,7 +82,7 @@ def test_what_cannot_be_measured_is_told(
     """It exits with 1 and an error where a part could not be run."""
 
     def broken(*, runs: int, clone: bool) -> None:
-        raise bench.BenchError("no stack")
+        raise bench_project.BenchError("no stack")
 
     monkeypatch.setattr(bench, "measure", broken)
     assert bench.main([]) == 1
