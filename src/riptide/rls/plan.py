@@ -81,6 +81,8 @@ class TablePlan:
                     row[column] = owner
                 case Reference(table, referred):
                     row[column] = parents[table][referred]
+                case Fixed():
+                    row[column] = source.make(owner)
                 case _:
                     row[column] = source.make()
         return row

@@ -17,7 +17,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from psycopg import Connection
 
@@ -117,24 +117,29 @@ def fresh() -> str:
 
 @dataclass(frozen=True)
 class Fixed:
-    """A value from ``[tables.x.row]``; ``{random}`` in a text becomes something new each time."""
+    """A value from ``[tables.x.row]``.
+
+    ``{random}`` in a text becomes something new each time, ``{owner}`` the id of whose row it is.
+    """
 
     value: Any
 
-    def make(self) -> Any:
+    def make(self, owner: str = "") -> Any:
         """Give the value for one row."""
-        return _plain(self.value, fresh()[:12])
+        return _plain(self.value, {"{random}": fresh()[:12], "{owner}": owner})
 
 
-def _plain(value: Any, random: str) -> Any:
+def _plain(value: Any, words: Mapping[str, str]) -> Any:
     """Give a value of TOML as JSON can say it and PostgreSQL reads it: dates, nan, inf as texts."""
     match value:
         case str():
-            return value.replace("{random}", random)
+            for word, text in words.items():
+                value = value.replace(word, text)
+            return value
         case dict():
-            return {key: _plain(each, random) for key, each in value.items()}
+            return {key: _plain(each, words) for key, each in value.items()}
         case list():
-            return [_plain(each, random) for each in value]
+            return [_plain(each, words) for each in value]
         case date() | time():
             return value.isoformat()
         case float() if not math.isfinite(value):
@@ -181,7 +186,10 @@ def find_values(connection: Connection[Any], relation: Relation, column: Column)
     # Eight random digits and a word before them at least, or 32 digits: see _TEXTS and uuid.
     random = column.category == "S" or column.base == "uuid"
     together = bounded and not any(each.columns == (column.name,) for each in relation.checks)
-    makers = [_candidates(column), _literals(literals, column)]
+    makers = [
+        _candidates(column, small=_is_computed_with(relation, column)),
+        _literals(literals, column),
+    ]
     for maker in itertools.chain(*(reversed(makers) if together else makers)):
         tries: list[Any] = []
         for _ in range(_MANY if bounded else WANTED):
@@ -197,7 +205,15 @@ def find_values(connection: Connection[Any], relation: Relation, column: Column)
     return ColumnValues(found[:WANTED], random=random and bool(found))
 
 
-def _candidates(column: Column) -> Iterator[Callable[[str], Any]]:
+def _is_computed_with(relation: Relation, column: Column) -> bool:
+    """Whether a generated column has it in its expression: a product of two may be out of range."""
+    if any(column.name in each for each in relation.unique):
+        return False
+    name = re.compile(rf"\b{re.escape(column.name)}\b")
+    return any(each.automatic and name.search(each.default or "") for each in relation.columns)
+
+
+def _candidates(column: Column, *, small: bool) -> Iterator[Callable[[str], Any]]:
     if column.labels:
         yield from (_constant(each) for each in column.labels)
     elif column.category == "A":
@@ -220,7 +236,7 @@ def _candidates(column: Column) -> Iterator[Callable[[str], Any]]:
         length = re.search(r"\((\d+)\)", column.type)
         yield from (_TEXTS if not length else (_cut(each, int(length[1])) for each in _TEXTS))
     elif column.category == "N":
-        yield from _NUMBERS
+        yield from (*_NUMBERS[2:], *_NUMBERS[:2]) if small else _NUMBERS
 
 
 def _literals(checks: list[str], column: Column) -> Iterator[Callable[[str], Any]]:

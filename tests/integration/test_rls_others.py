@@ -1,0 +1,85 @@
+"""Other people's shapes: what is right gives no alarm, and each mistake turns its cells."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+from _rls import declare
+from _rls_others import SHAPES
+
+from riptide import audit_rls, open_stack, verify_rls
+from riptide.results import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from riptide.results import RlsReport
+    from riptide.settings import Settings
+
+pytestmark = pytest.mark.integration
+
+INTENT = "".join(each.intent for each in SHAPES.values())
+ROUNDS = max(len(each.mistakes) for each in SHAPES.values())
+
+
+@pytest.fixture(scope="module")
+def others(make_project: Callable[..., Settings]) -> Settings:
+    """Give a project whose API exposes a second schema, its stack started."""
+    from dataclasses import replace
+
+    settings = make_project()
+    config = settings.supabase_dir / "config.toml"
+    config.write_text('project_id = "others"\n[api]\nschemas = ["public", "app"]\n', "utf-8")
+    settings = replace(
+        settings, config=replace(settings.config, schemas=("public", "app"), project_id="others")
+    )
+    open_stack(settings).start()
+    declare(settings, INTENT)
+    return settings
+
+
+def make(settings: Settings, number: int | None = None) -> None:
+    """Make all shapes anew, with a mistake of each that has so many."""
+    clean = """
+    drop schema if exists app cascade; drop schema public cascade; create schema public;
+    grant usage on schema public to anon, authenticated, service_role;
+    """
+    with psycopg.connect(settings.local_db_url, autocommit=True) as connection:
+        connection.execute(clean.encode())
+        for shape in SHAPES.values():
+            connection.execute(shape.sql.encode())
+            if number is not None and number < len(shape.mistakes):
+                connection.execute(shape.mistakes[number].sql.encode())
+
+
+def turned(report: RlsReport) -> set[str]:
+    """Give what does not hold, as the mistakes have it."""
+    return {
+        f"{each.table.removeprefix('public.')}: {each.operation} {each.actor} {each.expected}"
+        f" {each.verdict.value}"
+        for each in report.failures
+    }
+
+
+def test_what_is_right_gives_no_alarm(others: Settings) -> None:
+    """Neither the verification nor the audit finds anything, and each shape was tried."""
+    make(others)
+    report = verify_rls(settings=others)
+    assert turned(report) == set()
+    assert len(report.tables) >= len(SHAPES) + 2
+    assert all(each.verdict is Verdict.OK for each in report.checks)
+    found = audit_rls(settings=others)
+    assert [(each.rule, each.name) for each in (*found.errors, *found.warnings)] == []
+
+
+@pytest.mark.parametrize("number", range(ROUNDS))
+def test_each_mistake_turns_its_cells(number: int, others: Settings) -> None:
+    """A mistake in each shape, all at once: its cells turn, and nothing else does."""
+    make(others, number)
+    chosen = [each.mistakes[number] for each in SHAPES.values() if number < len(each.mistakes)]
+    report = verify_rls(settings=others)
+    assert turned(report) == set().union(*(each.cells for each in chosen))
+    found = {each.rule for each in audit_rls(settings=others).findings}
+    assert set().union(*(each.rules for each in chosen)) <= found
