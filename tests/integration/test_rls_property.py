@@ -110,6 +110,7 @@ def tables(draw: st.DrawFn) -> Table:
 @settings(
     max_examples=3,
     deadline=None,
+    database=None,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],  # to shrink one would take minutes
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

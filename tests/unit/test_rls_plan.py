@@ -183,9 +183,10 @@ def test_partitions_of_what_is_undeclared_are_told_with_it(tmp_path: Path) -> No
 
 
 def test_random_text_differs_from_row_to_row() -> None:
-    """{random} in a value of the file becomes something new each time; other values stay."""
+    """{random} becomes something new each time, {owner} the owner's id; other values stay."""
     assert Fixed("x-{random}").make() != Fixed("x-{random}").make()
     assert Fixed("x-{random}").make().startswith("x-")
+    assert Fixed(["{owner}/a"]).make("u1") == ["u1/a"]
     assert Fixed(7).make() == 7
 
 
