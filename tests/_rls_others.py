@@ -301,11 +301,9 @@ SHAPES = {
                 leaks("comments", "select other"),
             ),
             Mistake(
-                "alter policy shown on public.comments using (hidden);",
-                frozenset(
-                    f"comments: {each} owner allow lockout"
-                    for each in ("select", "update", "delete")
-                ),
+                "create policy kept on public.comments as restrictive for delete to authenticated"
+                " using (hidden);",
+                frozenset({"comments: delete owner allow lockout"}),
             ),
         ),
     ),

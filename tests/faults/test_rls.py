@@ -32,6 +32,7 @@ create table public.notes (
   user_id uuid not null references auth.users (id) on delete cascade,
   body text
 );
+create index on public.notes (user_id);
 create table public.topics (id uuid primary key default gen_random_uuid(), name text not null);
 alter table public.notes enable row level security;
 alter table public.topics enable row level security;
@@ -104,20 +105,22 @@ def test_what_a_killed_verification_left_is_removed_and_nothing_else(
     before = everything(url)
     kill_in_the_middle(settings, url)
     left = everything(url)
-    assert [len(each) for each in left] == [4, 3, 3]
+    users, notes, topics = (len(now) - len(then) for now, then in zip(left, before, strict=True))
+    assert users >= 2
+    assert (notes, topics) == (1, 1)
 
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("alter policy waits on public.topics using (true)")
     report = verify_rls(settings=settings)
     assert report.ok
-    assert report.note.endswith("has left 2 users behind: inv rls.verify --clean")
+    assert report.note.endswith(f"has left {users} users behind: inv rls.verify --clean")
     assert everything(url) == left  # only told
 
     process = inv(settings, "rls.verify", "--clean", "--json")
     output, _ = process.communicate(timeout=30)
     assert process.returncode == 0, output
     found = json.loads(output[output.index("{") :])
-    assert len(found["users"]) == 2
+    assert len(found["users"]) == users
     assert found["rows"] == {"public.notes": 1, "public.topics": 1}
     assert everything(url) == before
     assert not clean_rls(settings=settings).users
@@ -164,4 +167,5 @@ def test_a_remote_target_has_to_be_allowed(started: tuple[Settings, str], tmp_pa
         clean_rls(settings=remote)
     assert "inv rls.verify --clean --allow-remote" in str(caught.value)
     found = clean_rls(settings=remote, allow_remote=True)
-    assert len(found.users) == 2
+    assert len(found.users) >= 2
+    assert clean_rls(settings=remote, allow_remote=True).users == ()

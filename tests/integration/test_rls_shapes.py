@@ -650,7 +650,7 @@ def test_a_query_that_is_interrupted_leaves_no_row(
         ).encode()
     )
     declare(elsewhere, NOBODYS)
-    interrupted(elsewhere, f"{SLEEPING} and application_name = 'riptide'")
+    interrupted(elsewhere, f"{SLEEPING} and application_name like 'riptide-rls-%'")
     assert odd.execute("select count(*) from public.odd").fetchone() == (0,)
     assert odd.execute(LEFT_BEHIND).fetchone()[:1] == (0,)  # type: ignore[index]
 
@@ -666,7 +666,7 @@ def test_a_lost_connection_leaves_no_row(odd: psycopg.Connection[Any], elsewhere
             seen.append(odd.execute("select count(*) from public.odd").fetchone())
             odd.execute(
                 "select pg_terminate_backend(pid) from pg_stat_activity"
-                " where application_name = 'riptide'"
+                " where application_name like 'riptide-rls-%'"
             )
             raise KeyboardInterrupt
 

@@ -94,6 +94,7 @@ def declared(settings: Settings) -> Settings:
 def shown(monkeypatch: pytest.MonkeyPatch, report: RlsReport, width: int) -> list[str]:
     """Give the lines that a terminal of a width has."""
     out = io.StringIO()
+    monkeypatch.setattr("sys.stdout", out)
 
     def console(**_: Any) -> Console:
         return Console(file=out, width=width, force_terminal=True, color_system=None)
@@ -127,7 +128,7 @@ def test_what_a_terminal_shows(monkeypatch: pytest.MonkeyPatch) -> None:
     assert re.search(r"^public\.notes +owner +allowed +MASKED +LEAK$", text, re.MULTILINE)
     assert re.search(r"^ +anon +LOCKOUT +– +ERROR$", text, re.MULTILINE)
     assert re.search(r"^public\.promote\(uuid\) +anon +denied$", text, re.MULTILINE)
-    assert "  by:    public.notes: open" in text
+    assert "  blame: public.notes: open" in text
     assert "  mend:  drop policy open on public.notes;\n         -- and think" in text
     assert text.endswith("note: 2 users are left")
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from riptide.render import plural, seconds
 from riptide.render.files import write_report
-from riptide.render.rls import matrices, word, worst
+from riptide.render.rls import alike, matrices, word, worst
 from riptide.results import Fate, Verdict
 from riptide.runner import mask
 
@@ -79,6 +79,7 @@ def page(
             at=datetime.now(UTC),
             report=report,
             counts=_counts(report) if report else [],
+            failures=alike(report.failures) if report else [],
             matrices=list(matrices(report)) if report else [],
             probes=_probes(report) if report else {},
             policies=_by_table(policies),

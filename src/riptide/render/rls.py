@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 from riptide.render import console, seconds, show, table
@@ -77,12 +78,16 @@ def matrices(report: RlsReport) -> Iterator[tuple[tuple[str, ...], Cells]]:
     ]
     for of_tables in (True, False):
         cells: Cells = {}
+        tables: dict[str, None] = {}
         operations: list[str] = []
         for place, each in tried:
             if (each.operation in OPERATIONS) is of_tables:
                 operations.append(each.operation)
+                tables[each.table] = None
                 cell = cells.setdefault((each.table, each.actor), {})
                 cell.setdefault(each.operation, []).append((place, each))
+        places = {name: place for place, name in enumerate(tables)}
+        cells = dict(sorted(cells.items(), key=lambda each: places[each[0][0]]))
         if cells:
             in_order = dict.fromkeys([*(OPERATIONS if of_tables else ()), *operations])
             yield tuple(each for each in in_order if each in operations), cells
@@ -92,8 +97,8 @@ def report(found: RlsReport) -> None:
     """Print the matrix, what does not hold with what mends it, and the sum."""
     for operations, cells in matrices(found):
         show(_matrix(operations, cells), "")
-    for each in found.failures:
-        for line in _failure(each):
+    for several in alike(found.failures):
+        for line in _failure(*several):
             show(line)
         show("")
     show(f"{found.target}: {found.summary} in {seconds(found.seconds)}")
@@ -137,22 +142,35 @@ def _width(column: Any) -> int:
     return max(cell_len(str(each)) for each in (column.header, *column.cells))
 
 
-def _failure(each: RlsCheck) -> Iterator[Any]:
+def alike(failures: Sequence[RlsCheck]) -> list[list[RlsCheck]]:
+    """Give the failures with those together that one change would mend."""
+    found: dict[tuple[object, ...], list[RlsCheck]] = {}
+    for each in failures:
+        key = (each.table, each.operation, each.expected, each.verdict, each.policies, each.mend)
+        found.setdefault(key, []).append(each)
+    return list(found.values())
+
+
+def _failure(each: RlsCheck, *others: RlsCheck) -> Iterator[Any]:
+    """Give the lines for a failure, and the names of those to whom the same happened."""
     from rich.text import Text
 
     shown, style = MARKS[each.verdict]
-    what = f"{each.actor} {each.operation}, expected {each.expected}"
+    who = ", ".join(dict.fromkeys(one.actor for one in (each, *others)))
+    what = f"{who}: {each.operation}, expected {each.expected}"
     if each.verdict is Verdict.UNDECLARED:
         what = "not verified"
     yield Text.assemble((shown, style), f" {each.table}: {what}")
-    if each.tried:
-        yield f"  tried: {each.tried}"
-    if each.seen:
-        yield f"  seen:  {each.seen}"
-    if each.policies:
-        yield f"  by:    {', '.join(each.policies)}"
+    yield from _wrapped("  tried: ", each.tried)
+    yield from _wrapped("  seen:  ", each.seen)
+    yield from _wrapped("  blame: ", ", ".join(each.policies))
     for number, line in enumerate(each.mend.splitlines()):
         yield Text.assemble(("  mend:  " if not number else "         ", "bold green"), line)
+
+
+def _wrapped(label: str, text: str) -> list[str]:
+    width = min(console().width, _WIDTH)
+    return textwrap.wrap(text, width, initial_indent=label, subsequent_indent=" " * len(label))
 
 
 # --- for CI servers and code scanners -----------------------------------------------------------
