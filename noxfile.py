@@ -29,9 +29,9 @@ PYTHONS = nox.project.python_versions(PYPROJECT)
 FOREIGN = ("SUPABASE_", "RIPTIDE_", "PG")
 # Each of some hundred `inv` that the tests run would compile all that it imports.
 SLOW = ("PYTHONDONTWRITEBYTECODE",)
-# Each has a stack of its own: the tests share nothing, and this shows it. One more than there are
-# cores on the smallest of CI's machines, as a test waits for other programs half of its time; who is
-# done takes over from who has a long one.
+# Each has a stack of its own: the tests share nothing, and this shows it. One more than CI's
+# smallest machine has cores, as a test waits for other programs half of its time; who is done
+# takes over from who has a long one.
 WORKERS = ("--numprocesses=3", "--dist=worksteal")
 # Where to install, and as whom to run: a matter of the machine.
 KEPT = ("RIPTIDE_CACHE_DIR", "RIPTIDE_RUN_AS")

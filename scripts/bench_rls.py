@@ -98,7 +98,7 @@ def _timed_probes() -> Iterator[dict[str, list[float]]]:
     from riptide.rls.blind import Blind
 
     times: dict[str, list[float]] = {"HTTP": [], "SQL": []}
-    send, undone = httpx.Client.send, Blind._undone  # noqa: SLF001 - what each try in SQL is within
+    send, undone = httpx.Client.send, Blind.undone
 
     def sent(*arguments: Any, **more: Any) -> Any:
         began = time.perf_counter()
@@ -114,5 +114,5 @@ def _timed_probes() -> Iterator[dict[str, list[float]]]:
             yield
         times["SQL"].append(time.perf_counter() - began)
 
-    with patch.object(httpx.Client, "send", sent), patch.object(Blind, "_undone", tried):
+    with patch.object(httpx.Client, "send", sent), patch.object(Blind, "undone", tried):
         yield times

@@ -16,6 +16,7 @@ def guarded(name: str, owner: str = "user_id") -> str:
     """Give the SQL that lets users have their own rows of a table."""
     return (
         f"alter table {name} enable row level security; revoke all on {name} from anon;"
+        f"create index on {name} ({owner});"
         f"create policy own on {name} for all to authenticated"
         f" using ((select auth.uid()) = {owner}) with check ((select auth.uid()) = {owner});"
     )

@@ -493,7 +493,7 @@ def test_what_is_no_query(anon: Client, assert_denied: AssertDenied) -> None:
 
 def test_claims_and_metadata(new_user: NewUser) -> None:
     """Claims go into app_metadata, and both kinds of metadata into the token."""
-    from riptide.rls.actors import claims_of
+    from riptide.rls.tokens import claims_of
 
     user = new_user(
         email="ann@example.com",

@@ -6,7 +6,9 @@ import httpx
 import pytest
 from supabase_auth.errors import AuthApiError, AuthRetryableError
 
-from riptide.rls.actors import Endpoint, _explain, claims_of
+from riptide.rls.endpoint import Endpoint
+from riptide.rls.tokens import claims_of
+from riptide.rls.users import explain
 
 ENDPOINT = Endpoint(
     name="local",
@@ -51,7 +53,7 @@ ENDPOINT = Endpoint(
 )
 def test_a_refusal_is_explained(error: Exception, words: str, next_step: str) -> None:
     """Silence, a wrong key and a closed sign-up are three different errors, without secrets."""
-    explained = _explain(ENDPOINT, error, "create a user", "secret")
+    explained = explain(ENDPOINT, error, "create a user", "secret")
     assert words in explained.message
     assert explained.next_step == next_step
     assert explained.state == "nothing was tried; no user is left behind"

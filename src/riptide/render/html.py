@@ -28,6 +28,7 @@ _MEANING = {
     Verdict.LEAK: "somebody can do what is denied",
     Verdict.MASKED: "open, but for another policy",
     Verdict.LOCKOUT: "somebody cannot do what is allowed",
+    Verdict.SLOW: "it holds, at a growing cost",
     Verdict.ERROR: "not tried, or proves nothing",
     Verdict.UNDECLARED: "exposed, and not declared",
 }

@@ -26,6 +26,7 @@ MARKS = {
     Verdict.LEAK: ("LEAK", "bold red"),
     Verdict.MASKED: ("MASKED", "bold red"),
     Verdict.LOCKOUT: ("LOCKOUT", "bold yellow"),
+    Verdict.SLOW: ("SLOW", "bold yellow"),
     Verdict.ERROR: ("ERROR", "bold magenta"),
     Verdict.UNDECLARED: ("undeclared", "bold yellow"),
 }
@@ -35,6 +36,7 @@ _GRAVITY = (
     Verdict.MASKED,
     Verdict.LOCKOUT,
     Verdict.ERROR,
+    Verdict.SLOW,
     Verdict.UNDECLARED,
     Verdict.OK,
 )
@@ -43,6 +45,7 @@ _ABOUT = {
     Verdict.LEAK: (Level.ERROR, "Somebody can do what supabase/rls.toml denies."),
     Verdict.MASKED: (Level.ERROR, "Its own policies let it pass; only another one is in the way."),
     Verdict.LOCKOUT: (Level.ERROR, "Somebody cannot do what supabase/rls.toml allows."),
+    Verdict.SLOW: (Level.WARNING, "It holds, at a cost that grows with the table."),
     Verdict.ERROR: (Level.ERROR, "It could not be tried, or proves nothing."),
     Verdict.UNDECLARED: (
         Level.ERROR,
@@ -59,6 +62,8 @@ def worst(checks: Sequence[RlsCheck]) -> RlsCheck:
 def word(check: RlsCheck) -> str:
     """Give a cell's word: what was proved, not only that it was."""
     shown = MARKS[check.verdict][0]
+    if check.operation == "plan" and check.verdict is Verdict.OK:
+        return "fast"
     return _WORDS.get(check.expected, shown) if check.verdict is Verdict.OK else shown
 
 
@@ -101,6 +106,8 @@ def report(found: RlsReport) -> None:
         for line in _failure(*several):
             show(line)
         show("")
+    for words in found.not_tried:
+        show(f"not tried: {words}")
     show(f"{found.target}: {found.summary} in {seconds(found.seconds)}")
     if found.note:
         show(f"note: {found.note}")

@@ -23,6 +23,8 @@ class Verdict(StrEnum):
     """Its own policies let it pass, and only another one stood in the way."""
     LOCKOUT = "lockout"
     """Somebody could not do what the intent allows."""
+    SLOW = "slow"
+    """It holds, at a cost that grows with the table."""
     ERROR = "error"
     """It could not be tried."""
     UNDECLARED = "undeclared"
@@ -50,9 +52,13 @@ class RlsCheck(Result):
     """One probe: an actor tried an operation on somebody's row.
 
     Attributes:
-        table: ``schema.table``.
-        operation: ``select``, ``insert``, ``update`` or ``delete``.
-        actor: ``owner``, ``other`` (another signed-in user), ``anon`` or ``service_role``.
+        table: ``schema.table``, or ``schema.function(types)``.
+        operation: ``select``, ``insert``, ``update``, ``delete``; ``exists`` (learn of a row that
+            one may not see), ``plan`` (how the owner's rows are found), ``execute`` (a function).
+        actor: ``owner``, ``other`` (another signed-in user), ``anon`` or ``service_role``;
+            ``empty`` (a user without rows), ``claimant`` (who says in their own metadata that they
+            are an admin), ``no_sub`` (a token that does not say whose), ``bad_token`` (expired,
+            forged or unsigned).
         expected: ``allow`` or ``deny``.
         verdict: What it came to.
         tried: What was sent, for a person.
@@ -126,13 +132,15 @@ class RlsReport(Result):
 
     Attributes:
         target: Which database.
-        checks: Each probe, and what is not declared.
+        checks: What was tried, and what it came to; and what is not declared.
+        not_tried: What could not be tried there, for a person; it is no verdict.
         note: What else a person should know; ``""`` for nothing.
         seconds: Wall time.
     """
 
     target: str
     checks: tuple[RlsCheck, ...] = ()
+    not_tried: tuple[str, ...] = ()
     note: str = ""
     seconds: float = 0.0
 

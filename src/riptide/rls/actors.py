@@ -1,48 +1,26 @@
-"""Who tries: two users made through the Auth API, a caller who is not signed in, a server."""
+"""Who tries: users made through the Auth API, callers who are nobody or pretend, a server."""
 
 from __future__ import annotations
 
-import base64
 import json
-import secrets
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from riptide._interrupts import deferred, ignored
-from riptide.errors import RlsError
+from riptide._interrupts import ignored
+from riptide.rls.tokens import claims_of, expired, forged, metadata_to_claim, signed, unsigned
+from riptide.rls.users import Users
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     import httpx
     from psycopg import Connection
     from supabase import Client
 
-ADDRESS = "riptide-rls-{}@example.com"
-MARK = {"riptide_rls": True}
+    from riptide.rls.endpoint import Endpoint
+
 _TIMEOUT = 15.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Endpoint:
-    """Where to try.
-
-    Attributes:
-        name: For a person; no password in it.
-        api_url: The API.
-        db_url: The database, as a role that owns the tables and may become the API's roles.
-        publishable_key: For clients; the legacy anon key does as well.
-        secret_key: For servers; the legacy service role key does as well.
-        remedy: What to do where it does not answer.
-    """
-
-    name: str
-    api_url: str
-    db_url: str = field(repr=False)
-    publishable_key: str = field(repr=False)
-    secret_key: str = field(repr=False)
-    remedy: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,199 +28,199 @@ class Actor:
     """Somebody who sends requests.
 
     Attributes:
-        name: ``owner``, ``other``, ``anon`` or ``service_role``: as in `RlsCheck.actor`.
+        name: As in `RlsCheck.actor`.
         role: The database role that the requests run as.
-        client: supabase-py, signed in.
-        user_id: The user's id; empty for anon and the service role.
+        client: supabase-py, signed in; ``None`` where such a token cannot be had here.
+        user_id: The user's id; empty for who is no user.
         claims: The token's claims, as the database sees them.
+        silent: What stands in place of the claims, where that is no object with something in it.
     """
 
     name: str
     role: str
-    client: Client = field(repr=False)
+    client: Client | None = field(repr=False, default=None)
     user_id: str = ""
     claims: dict[str, Any] = field(default_factory=dict, repr=False)
+    silent: str | None = None
+
+    @property
+    def claims_text(self) -> str:
+        """What PostgREST puts into ``request.jwt.claims``."""
+        return json.dumps(self.claims) if self.silent is None else self.silent
 
 
 @dataclass(frozen=True, kw_only=True)
 class Actors:
-    """All of them."""
+    """All of them.
+
+    Attributes:
+        owner: The user whose rows they are.
+        other: Another user.
+        anon: A caller who is not signed in.
+        service_role: A server.
+        empty: A user who has no row in any table.
+        claimant: The same user, who has written into their own metadata that they are an admin.
+        no_sub: A token of a signed-in user that does not say whose.
+        bad_tokens: The owner's token, expired, signed by somebody else, and by nobody; ``name``
+            says which.
+        not_tried: Why some of this cannot be tried here, for a person.
+    """
 
     owner: Actor
     other: Actor
     anon: Actor
     service_role: Actor
+    empty: Actor
+    claimant: Actor
+    no_sub: Actor
+    bad_tokens: tuple[Actor, ...]
+    not_tried: tuple[str, ...] = ()
 
     @property
-    def user_ids(self) -> tuple[str, str]:
-        """The ids of the two users."""
-        return self.owner.user_id, self.other.user_id
+    def user_ids(self) -> tuple[str, ...]:
+        """The ids of the users."""
+        return self.owner.user_id, self.other.user_id, self.empty.user_id
 
 
 @contextmanager
-def open_actors(endpoint: Endpoint, connection: Connection[Any], run: str) -> Iterator[Actors]:
+def open_actors(
+    endpoint: Endpoint, connection: Connection[Any], run: str, texts: Iterable[str] = ()
+) -> Iterator[Actors]:
     """Make the users and sign them in; afterwards they are gone, whatever happened.
 
     Args:
         endpoint: Where.
         connection: The same endpoint's database, to make sure that no user stays behind.
         run: The verification's name, which is in their addresses.
+        texts: Policies and functions, for what a user could claim to be.
 
     Raises:
         RlsError: The API does not answer, a key is not valid, or users are refused.
     """
     import httpx
 
-    emails = [ADDRESS.format(f"{run}-{letter}") for letter in "ab"]
     # One client for all: its connections are kept open, and a TLS context is costly to make.
     http = httpx.Client(timeout=_TIMEOUT, verify=endpoint.api_url.startswith("https:"))
-    made: list[str] = []
     service = make_client(endpoint, endpoint.secret_key, http)
+    users = Users(endpoint, service, run)
     try:
-        users = [
-            _make_user(endpoint, service, http, name, email, made)
-            for name, email in zip(("owner", "other"), emails, strict=True)
-        ]
-        yield Actors(
-            owner=users[0],
-            other=users[1],
-            anon=Actor(
-                name="anon",
-                role="anon",
-                client=make_client(endpoint, endpoint.publishable_key, http),
-                claims={"role": "anon"},
-            ),
-            service_role=Actor(name="service_role", role="service_role", client=service),
-        )
+        yield _actors(endpoint, http, service, users, texts)
     finally:
         with ignored():
-            _remove_users(service, connection, made, emails)
+            users.remove(connection)
             http.close()
 
 
-def make_client(endpoint: Endpoint, key: str, http: httpx.Client) -> Client:
-    """Give a client that is signed in as nobody yet and keeps its session to itself.
+def _actors(
+    endpoint: Endpoint, http: httpx.Client, service: Client, users: Users, texts: Iterable[str]
+) -> Actors:
+    def client(token: str | None = None) -> Client:
+        return make_client(endpoint, endpoint.publishable_key, http, token)
+
+    def user(name: str) -> Actor:
+        made, signed_in = users.make(name), client()
+        return Actor(
+            name=name,
+            role="authenticated",
+            client=signed_in,
+            user_id=made.user_id,
+            claims=claims_of(users.sign_in(signed_in, made)),
+        )
+
+    def pretender(name: str, token: str, claims: dict[str, Any]) -> Actor:
+        return Actor(name=name, role="authenticated", client=client(token), claims=claims)
+
+    owner, other = user("owner"), user("other")
+    empty, claimant = _without_rows(endpoint, users, client, owner, metadata_to_claim(texts))
+    without = {key: value for key, value in owner.claims.items() if key != "sub"}
+    bad = [
+        pretender("a token that somebody else signed", forged(owner.claims), owner.claims),
+        pretender("a token that nobody signed", unsigned(owner.claims), owner.claims),
+    ]
+    secret, not_tried = endpoint.jwt_secret, ()
+    if secret:
+        late = expired(owner.claims, secret)
+        bad.insert(0, pretender("an expired token", late, owner.claims))
+    return Actors(
+        owner=owner,
+        other=other,
+        anon=Actor(name="anon", role="anon", client=client(), claims={"role": "anon"}),
+        service_role=Actor(name="service_role", role="service_role", client=service),
+        empty=empty,
+        claimant=claimant,
+        no_sub=Actor(
+            name="no_sub",
+            role="authenticated",
+            client=client(signed(without, secret)) if secret else None,
+            claims=without,
+        ),
+        bad_tokens=tuple(bad),
+        not_tried=not_tried if secret else (UNSIGNABLE,),
+    )
+
+
+def _without_rows(
+    endpoint: Endpoint,
+    users: Users,
+    client: Callable[[str | None], Client],
+    owner: Actor,
+    metadata: dict[str, Any],
+) -> tuple[Actor, Actor]:
+    """Make the user who has no rows, as who they are and as who they say they are.
+
+    Where tokens can be signed here the two are: that spares three requests, one of which takes the
+    time of a password's hash.
+    """
+    if endpoint.jwt_secret:
+        made = users.make("empty", metadata)
+        claims = {**owner.claims, "sub": made.user_id, "email": made.email, "user_metadata": {}}
+        tokens = [
+            signed(each, endpoint.jwt_secret)
+            for each in (claims, {**claims, "user_metadata": metadata})
+        ]
+    else:
+        made, signing = users.make("empty"), client(None)
+        tokens = [users.sign_in(signing, made), users.claim(signing, metadata)]
+    plain, claiming = (
+        Actor(
+            name=name,
+            role="authenticated",
+            client=client(token),
+            user_id=made.user_id,
+            claims=claims_of(token),
+        )
+        for name, token in zip(("empty", "claimant"), tokens, strict=True)
+    )
+    return plain, claiming
+
+
+UNSIGNABLE = (
+    "an expired token, and over HTTP one without sub: they take the secret that signs tokens, "
+    "which is known of a local stack only"
+)
+
+
+def make_client(
+    endpoint: Endpoint, key: str, http: httpx.Client, token: str | None = None
+) -> Client:
+    """Give a client that keeps its session to itself.
 
     Args:
         endpoint: Whose.
         key: The publishable or the secret one.
         http: Shared by all clients; who made it closes it.
+        token: Whose requests they are; by default nobody is signed in yet.
     """
     from supabase import create_client
     from supabase.lib.client_options import SyncClientOptions
 
-    return create_client(
-        endpoint.api_url,
-        key,
-        SyncClientOptions(
-            # A timer that refreshes tokens would outlive the run.
-            auto_refresh_token=False,
-            persist_session=False,
-            postgrest_client_retry=False,
-            httpx_client=http,
-        ),
+    options = SyncClientOptions(
+        # A timer that refreshes tokens would outlive the run.
+        auto_refresh_token=False,
+        persist_session=False,
+        postgrest_client_retry=False,
+        httpx_client=http,
     )
-
-
-def _make_user(
-    endpoint: Endpoint,
-    service: Client,
-    http: httpx.Client,
-    name: str,
-    email: str,
-    made: list[str],
-) -> Actor:
-    import httpx
-    from supabase_auth.errors import AuthError
-
-    password = secrets.token_urlsafe(24)
-    doing, key_name = "create a user", "secret"
-    client = make_client(endpoint, endpoint.publishable_key, http)
-    try:
-        with deferred():
-            user = service.auth.admin.create_user(
-                {
-                    "email": email,
-                    "password": password,
-                    "email_confirm": True,
-                    "app_metadata": MARK,
-                    "user_metadata": {"display_name": f"RLS verification ({name})"},
-                }
-            ).user
-            made.append(user.id)
-        doing, key_name = "sign a user in", "publishable"
-        session = client.auth.sign_in_with_password({"email": email, "password": password}).session
-    except (AuthError, httpx.HTTPError) as error:
-        raise _explain(endpoint, error, doing, key_name) from error
-    if session is None:
-        raise RlsError("the Auth API signed a user in without a session", next_step=endpoint.remedy)
-    return Actor(
-        name=name,
-        role="authenticated",
-        client=client,
-        user_id=user.id,
-        claims=claims_of(session.access_token),
-    )
-
-
-def _explain(endpoint: Endpoint, error: Exception, doing: str, key_name: str) -> RlsError:
-    status = getattr(error, "status", 0) or 0
-    code = str(getattr(error, "code", "") or "")
-    words = getattr(error, "message", "") or str(error)
-    state = "nothing was tried; no user is left behind"
-    if status in (0, 502, 503, 504):
-        return RlsError(
-            f"the API at {endpoint.api_url} does not answer",
-            detail=f"  {words}",
-            state=state,
-            next_step=endpoint.remedy,
-        )
-    if status == 401 or "api_key" in code or code in ("bad_jwt", "no_authorization", "not_admin"):
-        return RlsError(
-            f"the API at {endpoint.api_url} does not accept the {key_name} key ({status})",
-            detail=f"  {words}",
-            state=state,
-            next_step=f"check SUPABASE_{key_name.upper()}_KEY",
-        )
-    return RlsError(
-        f"the Auth API would not {doing}: {words} ({code or status})",
-        detail="  Verification takes two users with an e-mail address and a password."
-        " config.toml: [auth.email] enabled.",
-        state=state,
-        next_step="allow that, then `inv rls.verify`",
-    )
-
-
-def claims_of(token: str) -> dict[str, Any]:
-    """Read a token's claims; its signature is not looked at."""
-    body = token.split(".")[1]
-    claims = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
-    return dict(claims)
-
-
-def _remove_users(
-    service: Client, connection: Connection[Any], made: list[str], emails: list[str]
-) -> None:
-    """Delete the users as an application would; by SQL those that this did not reach."""
-    import httpx
-    import psycopg
-    from supabase_auth.errors import AuthError
-
-    left = list(made)
-    for user_id in made:
-        try:
-            service.auth.admin.delete_user(user_id)
-            left.remove(user_id)
-        except (AuthError, httpx.HTTPError):
-            break
-    try:
-        # Also finds one whose making was interrupted before its id was known here.
-        connection.execute("delete from auth.users where email = any(%s)", (emails,))
-    except psycopg.Error as error:
-        if left:
-            raise RlsError(
-                "the users made for the verification could not be deleted",
-                detail=f"  {error}",
-                state=f"left in auth.users: {', '.join(emails)}",
-                next_step="delete them, for instance in Supabase Studio",
-            ) from error
+    if token is not None:
+        options.headers["Authorization"] = f"Bearer {token}"
+    return create_client(endpoint.api_url, key, options)

@@ -11,7 +11,7 @@ from riptide.rls.intent import nearest
 from riptide.rls.values import Fixed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from psycopg import Connection
 
@@ -70,6 +70,26 @@ def declared_tables(
     return declared
 
 
+def check_functions(intent: Intent, known: Collection[str]) -> None:
+    """Refuse a function in the intent that does not exist.
+
+    Args:
+        intent: The file.
+        known: Each function of the database as ``schema.name``.
+
+    Raises:
+        ConfigError: There is one.
+    """
+    for each in intent.functions:
+        if each.full_name not in known:
+            raise intent.error(
+                each.section,
+                None,
+                f"is no function of the database{nearest(each.full_name, known)} (a migration "
+                "that makes it may be pending: `inv migrate.status`)",
+            )
+
+
 def check_columns(
     connection: Connection[Any], intent: Intent, table: TableIntent, relation: Relation
 ) -> None:
@@ -126,6 +146,8 @@ def check_columns(
             raise intent.error(
                 table.section, "set_once", f"names a column that is set from the start: {column}"
             )
+    for column in table.reveals:
+        check(f"{table.section}.reveals", column, column)
     for column, value in table.row.items():
         section = f"{table.section}.row"
         check(section, column, column)

@@ -10,7 +10,7 @@ from riptide.errors import RlsError
 from riptide.rls.verdict import Outcome, Reply, outcome_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 # Seconds that the API is given to read the schema again after a migration; it takes about 0.5.
 SCHEMA_WAIT = 10.0
@@ -32,7 +32,7 @@ _RESERVED = frozenset(
 
 def selected(columns: Sequence[str]) -> str:
     """Give what ``select`` asks for, names quoted where they have to be; no column is all."""
-    return ",".join(map(_quoted, columns)) or "*"
+    return ",".join(map(quoted, columns)) or "*"
 
 
 def matching(request: Any, row: Mapping[str, Any]) -> Any:
@@ -47,28 +47,46 @@ def matching(request: Any, row: Mapping[str, Any]) -> Any:
     if not row:
         raise ValueError("a request without a filter would be one for every row")
     for name, value in row.items():
-        if _quoted(name) == name:
+        if quoted(name) == name:
             request = request.eq(name, value)
         else:
             config = request.request
-            config.params = config.params.add(_quoted(name), f"eq.{value}")
+            config.params = config.params.add(quoted(name), f"eq.{value}")
     return request
 
 
-def _quoted(name: str) -> str:
+def quoted(name: str) -> str:
+    """Give a name as a request's query has it."""
     if re.fullmatch(r"\w+", name) and name.lower() not in _RESERVED:
         return name
     escaped = name.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
 
 
-def send(request: Any, table: str, *, counts: bool = False) -> Reply:
+def send_together(
+    requests: Sequence[tuple[Any, str, Callable[[Any], int] | None]],
+) -> list[Reply]:
+    """Send requests that only read and of which none needs another's answer.
+
+    Args:
+        requests: Each with its table and how its rows are counted, as for `send`.
+
+    Raises:
+        RlsError: As `send` does.
+    """
+    return [send(request, table, counts=True, sees=sees) for request, table, sees in requests]
+
+
+def send(
+    request: Any, table: str, *, counts: bool = False, sees: Callable[[Any], int] | None = None
+) -> Reply:
     """Send a request.
 
     Args:
         request: A query of supabase-py that can be executed.
         table: Which it is about, for messages.
         counts: Whether the rows that come back are to be counted.
+        sees: Counts them in another way than by their number: gets what was answered.
 
     Raises:
         RlsError: The API stopped answering, or does not learn of the table.
@@ -79,7 +97,7 @@ def send(request: Any, table: str, *, counts: bool = False) -> Reply:
     began = time.monotonic()
     while True:
         try:
-            data = request.execute().data
+            answer = request.execute()
         except APIError as error:
             # PostgREST's schema cache may be a moment behind a migration:
             # https://docs.postgrest.org/en/stable/references/errors.html#group-2-schema-cache
@@ -106,11 +124,18 @@ def send(request: Any, table: str, *, counts: bool = False) -> Reply:
                     "inv stack.stop, then `inv stack.start`",
                 ) from error
             words = error.message or str(error.code)
-            return Reply(outcome=outcome_of(error.code, words), message=words)
+            # No row where `single()` wants one: the request was answered.
+            if error.code == "PGRST116":
+                return Reply(outcome=Outcome.DONE, rows=0)
+            return Reply(
+                outcome=outcome_of(error.code, words), message=words, code=error.code or ""
+            )
         except httpx.HTTPError as error:
             raise RlsError(
                 f"the API stopped answering: {str(error) or type(error).__name__}",
                 state="the verification is not finished; its users are removed",
                 next_step="inv stack.status, then `inv rls.verify`",
             ) from error
-        return Reply(outcome=Outcome.DONE, rows=len(data) if counts else -1)
+        if sees is not None:
+            return Reply(outcome=Outcome.DONE, rows=sees(answer))
+        return Reply(outcome=Outcome.DONE, rows=len(answer.data) if counts else -1)

@@ -11,17 +11,19 @@ from __future__ import annotations
 
 import json
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from riptide.rls.probes_sql import table_of
 from riptide.rls.verdict import Outcome, Reply, outcome_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from psycopg.sql import Composable, Composed
 
     from riptide.rls.actors import Actor
+    from riptide.rls.intent import Operation
     from riptide.rls.plan import TablePlan
     from riptide.rls.probes_sql import Database, Row
 
@@ -30,10 +32,11 @@ _TIMEOUT = "8s"
 
 
 class Blind:
-    """What each actor could do to one row, as the database itself says."""
+    """What each actor could do to one row of one table, as the database itself says."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._updatable: dict[str, tuple[str, ...]] = {}
 
     def update(
         self, plan: TablePlan, actor: Actor, row: Row, change: Row, *, changes: bool = False
@@ -51,10 +54,10 @@ class Blind:
         from psycopg import sql
 
         assignments = sql.SQL(", ").join(
-            sql.SQL("{} = {}").format(sql.Identifier(name), _value(plan, name, value))
+            sql.SQL("{} = {}").format(sql.Identifier(name), value_of(plan, name, value))
             for name, value in change.items()
         )
-        write = sql.SQL("update {table} set {assignments} where current of riptide_row").format(
+        write = sql.SQL("update {table} set {assignments}").format(
             table=table_of(plan), assignments=assignments
         )
         return self._on_row(plan, actor, row, write, kept=tuple(change) if changes else ())
@@ -67,13 +70,11 @@ class Blind:
         given = sql.SQL("update {} set {} = {} where {}").format(
             table_of(plan),
             name,
-            _value(plan, column, value),
-            _is(plan, {each: row[each] for each in plan.key}),
+            value_of(plan, column, value),
+            picked(plan, {each: row[each] for each in plan.key}),
         )
-        write = sql.SQL("update {} set {} = null where current of riptide_row").format(
-            table_of(plan), name
-        )
-        with self._undone():
+        write = sql.SQL("update {} set {} = null").format(table_of(plan), name)
+        with self.undone():
             self._database.connection.execute(given)
             return self._on_row(plan, actor, row, write, kept=(column,))
 
@@ -81,12 +82,12 @@ class Blind:
         """Try ``delete`` without a filter on one row."""
         from psycopg import sql
 
-        write = sql.SQL("delete from {} where current of riptide_row").format(table_of(plan))
+        write = sql.SQL("delete from {}").format(table_of(plan))
         return self._on_row(plan, actor, row, write)
 
     def insert(self, plan: TablePlan, actor: Actor, row: Row) -> Reply:
         """Try to insert a row; of no column for a row of defaults."""
-        with self._undone():
+        with self.undone():
             return self._as(actor, _insert(plan, row))
 
     def loses(self, plan: TablePlan, actor: Actor, row: Row) -> Reply | None:
@@ -96,7 +97,7 @@ class Blind:
             The reply, of no row where a trigger let nothing be done; ``None`` where all is well,
             or where the insert is refused.
         """
-        with self._undone():
+        with self.undone():
             before = self._database.rows(plan)
             reply = self._as(actor, _insert(plan, row))
             if reply.outcome is not Outcome.DONE:
@@ -108,9 +109,9 @@ class Blind:
         """Try to see one row, whatever columns may be selected: what the policies say."""
         from psycopg import sql
 
-        picked = {each: row[each] for each in plan.key}
-        query = sql.SQL("select from {} where {}").format(table_of(plan), _is(plan, picked))
-        with self._undone():
+        key = {each: row[each] for each in plan.key}
+        query = sql.SQL("select from {} where {}").format(table_of(plan), picked(plan, key))
+        with self.undone():
             self._grant(plan, actor, "select")
             return self._as(actor, query)
 
@@ -118,6 +119,8 @@ class Blind:
         """Give the columns that the actor's role has the privilege to update."""
         from psycopg import sql
 
+        if actor.role in self._updatable:
+            return self._updatable[actor.role]
         found = self._database.connection.execute(
             sql.SQL(
                 "select attname from pg_attribute where attrelid = {table}::regclass "
@@ -129,7 +132,8 @@ class Blind:
                 role=sql.Literal(actor.role),
             )
         )
-        return tuple(row[0] for row in found)
+        self._updatable[actor.role] = tuple(row[0] for row in found)
+        return self._updatable[actor.role]
 
     def through_view(
         self, plan: TablePlan, actor: Actor, row: Row, change: str | None = None
@@ -140,15 +144,71 @@ class Blind:
         """
         from psycopg import sql
 
-        where = _is(plan, row) if row else sql.SQL("false")
+        where = picked(plan, row) if row else sql.SQL("false")
         write = sql.SQL("delete from {} where {}").format(table_of(plan), where)
         if change is not None:
             write = sql.SQL("update {} set {} = {} where {}").format(
                 table_of(plan), sql.Identifier(change), sql.Identifier(change), where
             )
-        with self._undone():
+        with self.undone():
             self._grant(plan, actor, "select")
             return self._as(actor, write)
+
+    def everything(
+        self, plan: TablePlan, actor: Actor, row: Row, new: Row, operations: Sequence[Operation]
+    ) -> dict[Operation, Reply]:
+        """Try several operations on one row, each of them undone before the next.
+
+        Args:
+            plan: The table.
+            actor: Who tries.
+            row: Which row.
+            new: What to insert.
+            operations: Which ones.
+        """
+        from psycopg import sql
+
+        where = picked(plan, {each: row[each] for each in plan.key})
+        held = sql.SQL(" where current of riptide_row")
+        found: dict[Operation, Reply] = {}
+        writes: dict[Operation, Composed] = {"insert": _insert(plan, new)}
+        if columns := self.updatable(plan, actor):
+            name = sql.Identifier(columns[0])
+            writes["update"] = sql.SQL("update {} set {} = {}").format(table_of(plan), name, name)
+        writes["delete"] = sql.SQL("delete from {}").format(table_of(plan))
+        with self.undone():
+            self._hold(plan, where)
+            for operation in operations:
+                if f"{actor.role} {operation}" not in plan.relation.privileges:
+                    words = f"permission denied for {plan.name}"
+                    found[operation] = Reply(outcome=Outcome.REFUSED, message=words, code="42501")
+                elif operation == "select":
+                    with self.undone():
+                        self._grant(plan, actor, "select")
+                        query = sql.SQL("select from {} where {}").format(table_of(plan), where)
+                        found[operation] = self._as(actor, query)
+                elif operation == "insert":
+                    with self.undone():
+                        found[operation] = self._as(actor, writes[operation])
+                elif write := writes.get(operation):
+                    with self.undone():
+                        reply = self._as(actor, write + held)
+                    if reply.outcome is Outcome.DONE and reply.rows > 0:
+                        filtered = write + sql.SQL(" where ") + where
+                        reply = replace(reply, hidden=_hidden(self._as(actor, filtered)))
+                    found[operation] = reply
+        return found
+
+    def _hold(self, plan: TablePlan, where: Composable) -> None:
+        """Open a cursor that stands on the row."""
+        from psycopg import sql
+
+        self._database.connection.execute(
+            sql.SQL("declare riptide_row cursor for select from {} where {} for update").format(
+                table_of(plan), where
+            )
+        )
+        self._database.connection.execute("fetch riptide_row")
 
     def _on_row(
         self, plan: TablePlan, actor: Actor, row: Row, write: Composed, kept: tuple[str, ...] = ()
@@ -156,44 +216,60 @@ class Blind:
         from psycopg import sql
 
         connection = self._database.connection
-        picked = _is(plan, {each: row[each] for each in plan.key})
-        look = sql.SQL("select to_jsonb(t) from {} as t where {}").format(table_of(plan), picked)
-        with self._undone():
-            before = connection.execute(look).fetchone()
-            connection.execute(
-                sql.SQL("declare riptide_row cursor for select from {} where {} for update").format(
-                    table_of(plan), picked
-                )
+        where = picked(plan, {each: row[each] for each in plan.key})
+        look = sql.SQL("select to_jsonb(t) from {} as t where {}").format(table_of(plan), where)
+        with self.undone():
+            before = connection.execute(look).fetchone() if kept else None
+            self._hold(plan, where)
+            with self.undone():
+                reply = self._as(actor, write + sql.SQL(" where current of riptide_row"))
+                if kept and reply.outcome is Outcome.DONE and reply.rows > 0:
+                    after = connection.execute(look).fetchone()
+                    if before and after and all(before[0][e] == after[0][e] for e in kept):
+                        return Reply(outcome=Outcome.DONE, rows=0)
+            if reply.outcome is not Outcome.DONE or reply.rows < 1:
+                return reply
+            # The same with a filter, as a request has it: that asks the SELECT policies too.
+            return replace(
+                reply, hidden=_hidden(self._as(actor, write + sql.SQL(" where ") + where))
             )
-            connection.execute("fetch riptide_row")
-            reply = self._as(actor, write)
-            if kept and reply.outcome is Outcome.DONE and reply.rows > 0:
-                after = connection.execute(look).fetchone()
-                if before and after and all(before[0][each] == after[0][each] for each in kept):
-                    return Reply(outcome=Outcome.DONE, rows=0)
-        return reply
 
-    def _as(self, actor: Actor, query: Composed) -> Reply:
+    def _as(self, actor: Actor, query: Composed, found: list[Any] | None = None) -> Reply:
         """Run a statement as the actor; afterwards the role is the connection's own again."""
         import psycopg
+        from psycopg import sql
 
+        # In few trips, as this is most of what is tried; always within a transaction.
+        become = sql.SQL(
+            "savepoint riptide_try; select set_config('request.jwt.claims', {}, true), "
+            "set_config('role', {}, true), set_config('statement_timeout', {}, true)"
+        ).format(*map(sql.Literal, (actor.claims_text, actor.role, _TIMEOUT)))
         connection = self._database.connection
+        connection.execute(become, prepare=False)
         try:
-            with connection.transaction():
-                connection.execute(
-                    "select set_config('request.jwt.claims', %s, true), "
-                    "set_config('role', %s, true), set_config('statement_timeout', %s, true)",
-                    (json.dumps(actor.claims), actor.role, _TIMEOUT),
-                )
-                count = connection.execute(query).rowcount
-                connection.execute(
-                    "select set_config('request.jwt.claims', '', true), "
-                    "set_config('role', 'none', true)"
-                )
+            cursor = connection.execute(query)
+            count = cursor.rowcount
+            if found is not None:
+                found.extend(row[0] for row in cursor)
+            connection.execute(
+                "select set_config('request.jwt.claims', '', true), "
+                "set_config('role', 'none', true); release savepoint riptide_try",
+                prepare=False,
+            )
         except psycopg.Error as error:
+            if connection.closed:
+                raise
+            connection.execute("rollback to savepoint riptide_try")
             words = error.diag.message_primary or str(error)
-            return Reply(outcome=outcome_of(error.sqlstate, words), message=words)
+            code = error.sqlstate or ""
+            return Reply(outcome=outcome_of(code, words), message=words, code=code)
         return Reply(outcome=Outcome.DONE, rows=count)
+
+    def fetch(self, actor: Actor, query: str, found: list[Any]) -> Reply:
+        """Run a query as the actor; the first column of what it gives is added to a list."""
+        from psycopg import sql
+
+        return self._as(actor, sql.Composed([sql.SQL(query)]), found)
 
     def _grant(self, plan: TablePlan, actor: Actor, privilege: str) -> None:
         """Grant what a filter needs for the transaction that is undone."""
@@ -208,9 +284,23 @@ class Blind:
         )
 
     @contextmanager
-    def _undone(self) -> Iterator[None]:
+    def undone(self) -> Iterator[None]:
+        """Undo at its end what is done within it."""
         with self._database.connection.transaction(force_rollback=True):
             yield
+
+
+def _hidden(filtered: Reply) -> str:
+    """Say what keeps a request with a filter from the row; empty where nothing does."""
+    if filtered.outcome is Outcome.DONE and filtered.rows > 0:
+        return ""
+    if filtered.lacks_privilege:
+        why = "there is no privilege to select by a filter"
+    elif filtered.outcome is Outcome.DONE:
+        why = "the select policies do not show the row to a filter"
+    else:
+        why = f"with a filter it is {filtered}"
+    return f"only this keeps requests from it: {why}"
 
 
 def _insert(plan: TablePlan, row: Row) -> Composed:
@@ -219,20 +309,21 @@ def _insert(plan: TablePlan, row: Row) -> Composed:
     if not row:
         return sql.SQL("insert into {} default values").format(table_of(plan))
     columns = sql.SQL(", ").join(map(sql.Identifier, row))
-    values = sql.SQL(", ").join(_value(plan, name, value) for name, value in row.items())
+    values = sql.SQL(", ").join(value_of(plan, name, value) for name, value in row.items())
     return sql.SQL("insert into {} ({}) values ({})").format(table_of(plan), columns, values)
 
 
-def _is(plan: TablePlan, row: Mapping[str, Any]) -> Composable:
+def picked(plan: TablePlan, row: Mapping[str, Any]) -> Composable:
+    """Give the condition that all these columns have these values."""
     from psycopg import sql
 
     return sql.SQL(" and ").join(
-        sql.SQL("{} = {}").format(sql.Identifier(name), _value(plan, name, value))
+        sql.SQL("{} = {}").format(sql.Identifier(name), value_of(plan, name, value))
         for name, value in row.items()
     )
 
 
-def _value(plan: TablePlan, column: str, value: Any) -> Composable:
+def value_of(plan: TablePlan, column: str, value: Any) -> Composable:
     """Give a value as the column's type has it."""
     from psycopg import sql
 

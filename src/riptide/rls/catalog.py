@@ -173,6 +173,7 @@ class ForeignKey:
     """A foreign key.
 
     Attributes:
+        name: The constraint's.
         target: The other table as ``schema.table``.
         cascades: Whether a deleted row there takes the row here along.
     """
@@ -181,6 +182,7 @@ class ForeignKey:
     target: str
     target_columns: tuple[str, ...]
     cascades: bool
+    name: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -302,6 +304,7 @@ def read_catalog(connection: Connection[Any], schemas: Sequence[str]) -> dict[st
                     target=f"{row[3]}.{row[4]}",
                     target_columns=tuple(row[5]),
                     cascades=row[6],
+                    name=row[1],
                 )
                 for row in of_it
                 if row[0] == "f"

@@ -2,20 +2,43 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from riptide.errors import ConfigError, RlsError
-from riptide.rls.actors import Endpoint
 
 if TYPE_CHECKING:
     from riptide.settings import Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Endpoint:
+    """Where to try.
+
+    Attributes:
+        name: For a person; no password in it.
+        api_url: The API.
+        db_url: The database, as a role that owns the tables and may become the API's roles.
+        publishable_key: For clients; the legacy anon key does as well.
+        secret_key: For servers; the legacy service role key does as well.
+        jwt_secret: What signs its tokens; empty where that is not known.
+        remedy: What to do where it does not answer.
+    """
+
+    name: str
+    api_url: str
+    db_url: str = field(repr=False)
+    publishable_key: str = field(repr=False)
+    secret_key: str = field(repr=False)
+    jwt_secret: str = field(default="", repr=False)
+    remedy: str
 
 
 def endpoint_of(
     settings: Settings,
     *,
     allow_remote: bool,
-    purpose: str = "Two users and their rows would be made there, and removed again.",
+    purpose: str = "Three users and their rows would be made there, and removed again.",
     task: str = "inv rls.verify",
 ) -> Endpoint:
     """Give where a target's API and database are.
@@ -52,6 +75,7 @@ def endpoint_of(
             db_url=status.db_url,
             publishable_key=status.publishable_key,
             secret_key=status.secret_key,
+            jwt_secret=status.jwt_secret,
             remedy="inv stack.status",
         )
     if not allow_remote:

@@ -30,7 +30,7 @@ _DEFAULTS: dict[Role, Word] = {"authenticated": "own", "anon": "none", "service_
 _COLUMN_KEYS = ("insert_columns", "update_columns")
 _RULE_KEYS = (*OPERATIONS, *_COLUMN_KEYS)
 _SECTIONS = ("tables", "functions", "audit")
-_TABLE_KEYS = ("owner", "set_once", *_RULE_KEYS, *ROLES, "row")
+_TABLE_KEYS = ("owner", "set_once", *_RULE_KEYS, *ROLES, "row", "reveals")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +64,8 @@ class TableIntent:
         rules: For each role.
         set_once: Columns that a user cannot change any more once they are not null.
         row: Values for columns that cannot be made up.
+        reveals: Columns by whose values a user may learn of rows that they cannot see, each with
+            the reason why that does no harm.
     """
 
     schema: str
@@ -73,6 +75,7 @@ class TableIntent:
     rules: Mapping[Role, Rules]
     set_once: tuple[str, ...] = ()
     row: Mapping[str, Any] = field(default_factory=dict)
+    reveals: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def full_name(self) -> str:
@@ -169,6 +172,13 @@ def _table(intent: Intent, name: str, value: object) -> TableIntent:
     row = value.get("row", {})
     if not isinstance(row, dict):
         raise intent.error(section, "row", "must be a section of column = value")
+    reveals = value.get("reveals", {})
+    if not isinstance(reveals, dict) or not all(
+        isinstance(each, str) and each.strip() for each in reveals.values()
+    ):
+        raise intent.error(
+            section, "reveals", 'must be a section of column = "why it does no harm"'
+        )
     own = {key: value[key] for key in _RULE_KEYS if key in value}
     rules: dict[Role, Rules] = {}
     for role in ROLES:
@@ -191,6 +201,7 @@ def _table(intent: Intent, name: str, value: object) -> TableIntent:
         rules=rules,
         set_once=tuple(set_once),
         row=row,
+        reveals=reveals,
     )
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from riptide._interrupts import deferred
 from riptide.errors import RlsError
-from riptide.results import RlsCheck
+from riptide.results import RlsCheck, Verdict
 from riptide.rls.api import matching, minimal, send
+from riptide.rls.blame import Blame
 from riptide.rls.blind import Blind
 from riptide.rls.intent import OPERATIONS
 from riptide.rls.probes_sql import Snapshot, difference
@@ -29,7 +30,9 @@ UNDONE = "(in SQL, undone)"
 BLIND = f"without a filter {UNDONE}"
 # Rows made up at most until one is within a partition's bounds.
 _TRIES = 300
-_ORDER: dict[str, int] = {operation: place for place, operation in enumerate(OPERATIONS)}
+_ORDER: dict[str, int] = {
+    operation: place for place, operation in enumerate((*OPERATIONS, "exists", "plan"))
+}
 
 
 class Probe:
@@ -37,17 +40,24 @@ class Probe:
 
     Attributes:
         parents: The row made in each table, by ``schema.table``; this table's own is kept there.
+        plans: That of each table, by ``schema.table``.
     """
 
     def __init__(
-        self, plan: TablePlan, actors: Actors, database: Database, parents: dict[str, Row]
+        self,
+        plan: TablePlan,
+        actors: Actors,
+        database: Database,
+        parents: dict[str, Row],
+        plans: Mapping[str, TablePlan],
     ) -> None:
         self.plan = plan
+        self.plans = plans
         self.actors = actors
         self.database = database
         self.blind = Blind(database)
         self.parents = parents
-        self._checks: list[RlsCheck] = []
+        self.checks: list[RlsCheck] = []
         # This run's rows as they are now, where that is known: nobody else touches them.
         self._now: Snapshot | None = None
 
@@ -55,23 +65,30 @@ class Probe:
 
     def _try_update(self, actor: Actor, columns: Mapping[str, ColumnValues]) -> Attempt:
         tried = f"update {', '.join(columns)} of the owner's row"
-        return self._try_write(actor, tried, self._change(columns))
+        return self._try_write(actor, tried, self.change(columns))
 
     def _try_write(
         self, actor: Actor, tried: str, change: Row, *, changes: bool = False
     ) -> Attempt:
-        key = key_of(self._base(), self.plan.key)
-        request = matching(self._table(actor).update(change, returning=minimal()), key)
-        return self._try(tried, request, only=tuple(change) if changes else ())
+        key = key_of(self.base(), self.plan.key)
+        request = matching(self.table(actor).update(change, returning=minimal()), key)
+        return self.attempt(tried, request, only=tuple(change) if changes else ())
 
     def _try_blind(
         self, actor: Actor, tried: str, change: Row, *, changes: bool = False
     ) -> Attempt:
-        row = self._base()
+        row = self.base()
         reply = self.blind.update(self.plan, actor, row, change, changes=changes)
         return blind_attempt(f"{tried} {BLIND}", reply)
 
-    def _try(self, tried: str, request: Any, *, only: tuple[str, ...] = ()) -> Attempt:
+    def attempt(self, tried: str, request: Any, *, only: tuple[str, ...] = ()) -> Attempt:
+        """Send a write, and look what it did to this run's rows.
+
+        Args:
+            tried: It, for a person.
+            request: It, for supabase-py.
+            only: The columns whose change counts; none for every one.
+        """
         before = self._look()
         # Cut off on its way it would have its effect after the cleaning up.
         with deferred():
@@ -86,17 +103,23 @@ class Probe:
             self._now = self.database.rows(self.plan)
         return self._now
 
-    def _renewed(self, attempt: Attempt) -> Attempt:
+    def renewed(self, attempt: Attempt) -> Attempt:
         """Take a row away that a leak has changed: it may be settled now, for instance revoked."""
         if attempt.effect:
-            self._clear()
+            self.clear()
         return attempt
 
-    def _clear(self) -> None:
+    def clear(self) -> None:
+        """Delete this run's rows."""
         self.database.clear(self.plan)
         self._now = {}
 
-    def _new_row(self) -> Row:
+    def new_row(self) -> Row:
+        """Make up a row of the owner's.
+
+        Raises:
+            RlsError: None fits the bounds of the partition.
+        """
         partition = self.plan.relation.partition
         for _ in range(_TRIES):
             row = self.plan.new_row(self.actors.owner.user_id, self.parents)
@@ -113,7 +136,7 @@ class Probe:
             f"[{self.plan.intent.section}.row]",
         )
 
-    def _base(self) -> Row:
+    def base(self) -> Row:
         """Give the owner's row as it is now; make one where there is none (any more)."""
         found = [
             row
@@ -124,24 +147,33 @@ class Probe:
         if found:
             row = found[0]
         else:
-            row = self.database.add(self.plan, self._new_row())
+            row = self.database.add(self.plan, self.new_row())
             self._now = None
         self.parents[self.plan.name] = row
         return row
 
     def make_base(self) -> None:
         """Make the owner's row, unless a trigger did, for the tables that refer to this one."""
-        self.database.remember(self.plan, *(self.actors.user_ids if self.plan.intent.owner else ()))
+        if self.plan.intent.owner:
+            self.database.remember(self.plan, *self.actors.user_ids)
         if not self.plan.parent:
-            self._base()
+            self.base()
 
-    def _change(self, columns: Mapping[str, Any]) -> Row:
-        now = self._base()
+    def clear_empty(self) -> None:
+        """Take away what a trigger made for the user who is to have no row."""
+        if self.plan.intent.owner:
+            self.database.remember(self.plan, self.actors.empty.user_id)
+            self.database.clear(self.plan)
+
+    def change(self, columns: Mapping[str, Any]) -> Row:
+        """Give other values than the owner's row has, for some columns."""
+        now = self.base()
         return {name: values.make(other_than=now.get(name)) for name, values in columns.items()}
 
     # --- who, and what is expected ----------------------------------------------------------------
 
-    def _everybody(self) -> tuple[Actor, ...]:
+    def everybody(self) -> tuple[Actor, ...]:
+        """Give those who try all operations."""
         return (
             self.actors.owner,
             self.actors.other,
@@ -149,45 +181,71 @@ class Probe:
             self.actors.service_role,
         )
 
-    def _expected(self, operation: Operation, actor: Actor) -> str:
-        word = self.plan.intent.rules[cast("Role", actor.role)].words[operation]
+    def expected(self, operation: Operation, actor: Actor, plan: TablePlan | None = None) -> str:
+        """Give ``allow`` or ``deny``, for this table or another one."""
+        word = (plan or self.plan).intent.rules[cast("Role", actor.role)].words[operation]
         # Without owners a row is nobody's own, and "own" is no word for such a table.
         allowed = word == "all" or (word == "own" and actor is self.actors.owner)
         return ALLOW if allowed else DENY
 
-    def _table(self, actor: Actor) -> Any:
+    def table(self, actor: Actor) -> Any:
+        """Give supabase-py's table, for a request of the actor's."""
         relation = self.plan.relation
+        if actor.client is None:
+            raise ValueError(f"{actor.name} has no token here")
         return actor.client.schema(relation.schema).table(relation.name)
 
     def _sorted(self) -> list[RlsCheck]:
-        return sorted(self._checks, key=lambda each: _ORDER[each.operation])
+        return sorted(self.checks, key=lambda each: _ORDER[each.operation])
 
-    def _add(
+    def add(
         self,
-        operation: Operation,
+        operation: Operation | Literal["exists"],
         actor: Actor,
         expected: str,
         attempts: list[Attempt],
+        *,
+        table: str = "",
+        mend: str = "",
         **judging: Any,
     ) -> None:
+        """Judge a cell, and note the check.
+
+        Args:
+            operation: What was tried.
+            actor: By whom.
+            expected: ``allow`` or ``deny``.
+            attempts: How, and what came of it.
+            table: On which table, where not on this one.
+            mend: The SQL that mends it, where that is known beforehand.
+            **judging: As for `judge`.
+        """
         # Where nobody is meant to, or into a partition nobody has to, there is no control: then a
         # plain no is proof, and so is a blind write that passed the row over.
-        nobody = bool(self.plan.parent) or not any(
-            self._expected(operation, each) == ALLOW for each in self._everybody()
+        nobody = operation != "exists" and (
+            bool(self.plan.parent)
+            or not any(self.expected(operation, each) == ALLOW for each in self.everybody())
         )
         plain = (Outcome.REFUSED, Outcome.DONE)
         if nobody and operation != "select" and all(a.reply.outcome in plain for a in attempts):
             judging["proven"] = True
         verdict, seen = judge(expected, attempts, **judging)
-        self._checks.append(
+        policies: tuple[str, ...] = ()
+        if verdict is not Verdict.OK and operation != "exists" and not table:
+            policies, found = Blame(self).of(operation, actor, expected, verdict)
+            mend = mend or found
+        self.checks.append(
             RlsCheck(
-                table=self.plan.name,
+                table=table or self.plan.name,
                 operation=operation,
                 actor=actor.name,
                 expected=expected,
                 verdict=verdict,
                 tried="; ".join(each.tried for each in attempts),
                 seen=seen,
+                policies=policies,
+                mend=mend if verdict is not Verdict.OK else "",
+                attempts=tuple(each.to_result() for each in attempts),
             )
         )
 

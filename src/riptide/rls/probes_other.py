@@ -8,6 +8,7 @@ from riptide.errors import RlsError
 from riptide.rls.partitions import without_rows
 from riptide.rls.probe import UNDONE, blind_attempt, no_privilege
 from riptide.rls.probes_http import TableProbe
+from riptide.rls.probes_select import select
 from riptide.rls.verdict import DENY, Attempt, Outcome, Reply
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ class ViewProbe(TableProbe):
 
     def run(self) -> list[RlsCheck]:
         """Try everything."""
-        self._select()
+        select(self)
         self._write()
         return self._sorted()
 
@@ -35,10 +36,10 @@ class ViewProbe(TableProbe):
         for operation in ("insert", "update", "delete"):
             if operation not in relation.writable and relation.kind != "f":
                 continue
-            for actor in self._everybody():
-                if self._expected(operation, actor) == DENY:
+            for actor in self.everybody():
+                if self.expected(operation, actor) == DENY:
                     attempts = self._through(operation, actor)
-                    self._add(operation, actor, DENY, attempts, proven=True, otherwise="undone")
+                    self.add(operation, actor, DENY, attempts, proven=True, otherwise="undone")
 
     def _through(self, operation: Operation, actor: Actor) -> list[Attempt]:
         plan, blind = self.plan, self.blind
@@ -90,27 +91,27 @@ class PartitionProbe(TableProbe):
         why = self.plan.no_row
         if not why:
             try:
-                self._base()
+                self.base()
             except RlsError as error:
                 why = error.message
         if why:
             return without_rows(self.plan, why)
-        for actor in self._everybody():
-            if self._expected("select", actor) == DENY:
+        for actor in self.everybody():
+            if self.expected("select", actor) == DENY:
                 self._deny("select", actor, [self._look_as(actor)])
-            if self._expected("update", actor) == DENY:
+            if self.expected("update", actor) == DENY:
                 self._deny("update", actor, self._try_all_columns(actor))
-            if self._expected("delete", actor) == DENY:
-                reply = self.blind.delete(self.plan, actor, self._base())
+            if self.expected("delete", actor) == DENY:
+                reply = self.blind.delete(self.plan, actor, self.base())
                 self._deny(
                     "delete", actor, [blind_attempt(f"delete the owner's row {UNDONE}", reply)]
                 )
         # Where a user can have one row only, the one that is there would stand in the way.
-        base = self._base()
+        base = self.base()
         row = {name: base[name] for name in self.plan.insert}
-        self._clear()
-        for actor in self._everybody():
-            if self._expected("insert", actor) == DENY:
+        self.clear()
+        for actor in self.everybody():
+            if self.expected("insert", actor) == DENY:
                 reply = self.blind.insert(self.plan, actor, row)
                 tried = f"insert a row of the owner's {UNDONE}"
                 self._deny("insert", actor, [blind_attempt(tried, reply)])
@@ -122,7 +123,7 @@ class PartitionProbe(TableProbe):
             return Attempt(
                 tried=tried, reply=Reply(outcome=Outcome.REFUSED, message="no privilege")
             )
-        return blind_attempt(tried, self.blind.select(self.plan, actor, self._base()))
+        return blind_attempt(tried, self.blind.select(self.plan, actor, self.base()))
 
     def _deny(self, operation: Operation, actor: Actor, attempts: list[Attempt]) -> None:
-        self._add(operation, actor, DENY, attempts, proven=True)
+        self.add(operation, actor, DENY, attempts, proven=True)

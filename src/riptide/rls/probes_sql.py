@@ -34,6 +34,7 @@ class Database:
         self._notes = notes
         # For each table the values of `TablePlan.mark` that this run has used.
         self._marks: dict[str, set[str]] = {}
+        self._lookers: dict[str, str] = {}
 
     def remember(self, plan: TablePlan, *marks: str) -> None:
         """Note values of `TablePlan.mark`: rows that have one are this run's."""
@@ -94,21 +95,31 @@ class Database:
         from psycopg import sql
 
         marks = self._marks.get(plan.name, ())
-        query = sql.SQL("select to_jsonb(t) from {table} as t where {found}").format(
-            table=table_of(plan), found=_one_of(plan.mark, marks)
+        # In one go: it is asked before and after everything that is tried. Where a grant to the
+        # service role is what is missing, look as the tables' owner.
+        cursor = self.connection.execute(
+            sql.SQL(
+                "set role {role}; select to_jsonb(t) from {table} as t where {found}; set role none"
+            ).format(
+                role=sql.SQL(self._looker(plan)),
+                table=table_of(plan),
+                found=_one_of(plan.mark, marks),
+            ),
+            prepare=False,
         )
-        with self.connection.transaction():
-            # Where a grant to the service role is what is missing, look as the tables' owner.
-            self.connection.execute(
-                sql.SQL(
-                    "select set_config('role', 'service_role', true) "
-                    "where has_table_privilege('service_role', {}, 'select')"
-                ).format(sql.Literal(table_of(plan).as_string(self.connection)))
-            )
-            rows = [dict(each[0]) for each in self.connection.execute(query)]
-            # Within another transaction it would stay.
-            self.connection.execute("select set_config('role', 'none', true)")
+        cursor.nextset()
+        rows = [dict(each[0]) for each in cursor]
         return {json.dumps([row.get(each) for each in plan.key]): row for row in rows}
+
+    def _looker(self, plan: TablePlan) -> str:
+        """Give the role that looks at a table's rows."""
+        if plan.name not in self._lookers:
+            found = self.connection.execute(
+                "select has_table_privilege('service_role', %s, 'select')",
+                (table_of(plan).as_string(self.connection),),
+            ).fetchone()
+            self._lookers[plan.name] = "service_role" if found == (True,) else "none"
+        return self._lookers[plan.name]
 
     def clear(self, plan: TablePlan) -> None:
         """Delete this run's rows of a table, also where a trigger lets nobody delete any."""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from riptide.settings import Settings
 
 _SESSION = "riptide-rls-{}"
-_ADDRESS = r"riptide-rls-([0-9a-f]{12})-[a-z]+@example\.com"
+_ADDRESS = r"riptide-rls-([0-9a-f]{12})-[a-z_]+@example\.com"
 _USERS: LiteralString = """
 select id::text, email from auth.users
 where email like 'riptide-rls-%' and raw_app_meta_data @> '{"riptide_rls": true}'

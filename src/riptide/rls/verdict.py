@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
-from riptide.results import Verdict
+from riptide.results import RlsAttempt, Verdict
 
 ALLOW = "allow"
 DENY = "deny"
@@ -35,11 +35,20 @@ class Reply:
         outcome: How it ended.
         rows: How many rows came back, or were touched where that is known; -1 where not.
         message: The server's words, where it refused.
+        code: Its SQLSTATE, PostgREST's code or the HTTP status, where it refused.
+        hidden: What keeps requests from what the database itself let happen; empty for nothing.
     """
 
     outcome: Outcome
     rows: int = -1
     message: str = ""
+    code: str = ""
+    hidden: str = ""
+
+    @property
+    def lacks_privilege(self) -> bool:
+        """Whether a privilege is what was missing, and no policy was asked."""
+        return self.code == "42501" and self.message.startswith("permission denied")
 
     def __str__(self) -> str:
         """Say it in a few words."""
@@ -65,7 +74,19 @@ class Attempt:
     reply: Reply
     effect: str = ""
 
+    @property
+    def hidden(self) -> str:
+        """What keeps a request from having the effect; empty for nothing."""
+        return self.reply.hidden if self.effect else ""
 
+    def to_result(self) -> RlsAttempt:
+        """Give it as a report has it."""
+        effect = f"{self.effect}; {self.hidden}" if self.hidden else self.effect
+        return RlsAttempt(request=self.tried, reply=str(self.reply), effect=effect)
+
+
+# What PostgREST says of a token: https://docs.postgrest.org/en/stable/references/errors.html#group-3-jwt
+BAD_TOKEN = ("PGRST301", "PGRST302", "PGRST303")
 # What a policy raises that breaks down on a row: on another row it may say yes. Division by zero,
 # out of range, no such date, no such value of a type, no regular expression, no JSON.
 _BROKEN = frozenset({"22012", "22003", "22007", "22008", "22P02", "2201B", "22032"})
@@ -85,7 +106,7 @@ def outcome_of(code: str | None, message: str = "") -> Outcome:
         code: A SQLSTATE, PostgREST's ``PGRST…``, or the HTTP status where there is neither.
         message: PostgreSQL's message.
     """
-    if code in ("42501", "401", "403", "P0001", "PGRST301", "PGRST302"):
+    if code in ("42501", "401", "403", "P0001", *BAD_TOKEN):
         return Outcome.REFUSED
     if code in ("23505", "23503") or (code in ("23502", "23514") and _CONSTRAINT.match(message)):
         return Outcome.CONFLICT
@@ -107,26 +128,31 @@ def judge(
     """Give the verdict on a cell and the sentence for what was seen.
 
     Args:
-        expected: ``allow`` (the one attempt must have an effect) or ``deny`` (none may).
+        expected: ``allow`` (each attempt must have an effect) or ``deny`` (none may).
         attempts: What was tried.
         proven: Whether somebody who may do it could do the same thing to the same row: a denial
             means nothing where it would not have worked anyway.
         otherwise: What is true where nothing had an effect.
     """
     if expected == ALLOW:
-        attempt = attempts[-1]
+        attempt = next((each for each in attempts if not each.effect), attempts[0])
+        what = f"{attempt.tried}: " if len(attempts) > 1 and not attempt.effect else ""
         if attempt.effect:
             return Verdict.OK, f"{attempt.reply}; {attempt.effect}"
         if attempt.reply.outcome in (Outcome.DONE, Outcome.REFUSED):
-            return Verdict.LOCKOUT, f"{attempt.reply}; {otherwise}"
-        return Verdict.ERROR, str(attempt.reply)
+            return Verdict.LOCKOUT, f"{what}{attempt.reply}; {otherwise}"
+        return Verdict.ERROR, f"{what}{attempt.reply}"
     for attempt in attempts:
-        if attempt.effect:
+        if attempt.effect and not attempt.hidden:
             return Verdict.LEAK, f"{attempt.tried}: {attempt.reply}; {attempt.effect}"
         if attempt.reply.outcome is Outcome.CONFLICT:
             what = "a constraint" if _CONSTRAINT.match(attempt.reply.message) else "a key"
             words = f"the policies let it pass, only {what} stopped it ({attempt.reply.message})"
             return Verdict.LEAK, f"{attempt.tried}: {words}"
+    for attempt in attempts:
+        if attempt.hidden:
+            words = f"{attempt.reply}; {attempt.effect}; {attempt.hidden}"
+            return Verdict.MASKED, f"{attempt.tried}: {words}"
     for attempt in attempts:
         if attempt.reply.outcome is Outcome.FAILED:
             return Verdict.ERROR, f"{attempt.tried}: {attempt.reply}"

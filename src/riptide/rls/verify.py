@@ -6,6 +6,7 @@ import time
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from riptide._quote import quoted
 from riptide.errors import RlsError, RlsViolationError
 from riptide.results import RlsCheck, RlsReport, Verdict
 
@@ -14,8 +15,9 @@ if TYPE_CHECKING:
 
     from psycopg import Connection
 
-    from riptide.rls.actors import Actors, Endpoint
+    from riptide.rls.actors import Actors
     from riptide.rls.catalog import Relation
+    from riptide.rls.endpoint import Endpoint
     from riptide.rls.intent import Intent
     from riptide.rls.plan import Plan, TablePlan
     from riptide.rls.probes_sql import Database
@@ -33,7 +35,7 @@ def verify_rls(
 ) -> RlsReport:
     """Hold the database to ``supabase/rls.toml``: try everything as everybody, and look.
 
-    Two users are made through the Auth API, with a row for each declared table; nothing of it is
+    Three users are made through the Auth API, with a row for each declared table; nothing of it is
     left, also after Ctrl-C and SIGTERM. Rows that it did not make are not touched.
 
     Args:
@@ -64,9 +66,11 @@ def verify_rls(
         if note := run.note():
             tell(note)
         checks = run()
+        not_tried = run.not_tried
     report = RlsReport(
         target=endpoint.name,
         checks=tuple(checks),
+        not_tried=not_tried,
         note=note,
         seconds=time.monotonic() - began,
     )
@@ -79,7 +83,7 @@ def verify_rls(
 def verification(
     settings: Settings, intent: Intent, endpoint: Endpoint, tell: Callable[[str], None]
 ) -> Iterator[Run]:
-    """Give what verifies the database as often as it is called, with the same two users.
+    """Give what verifies the database as often as it is called, with the same users.
 
     Args:
         settings: The project's.
@@ -141,11 +145,13 @@ class Run:
         from riptide.rls.agreement import check_schemas
         from riptide.rls.catalog import read_catalog
         from riptide.rls.plan import make_plan
+        from riptide.rls.probes_rpc import call, read_served, undeclared
         from riptide.rls.probes_sql import Database
 
         check_schemas(self._connection, self._settings)
         catalog = read_catalog(self._connection, self._settings.config.schemas)
         plan = make_plan(self._connection, self._intent, catalog)
+        functions = read_served(self._connection, self._intent, self._settings.config.schemas)
         checks: list[RlsCheck] = []
         if plan.tables:
             actors = self._open_actors()
@@ -156,7 +162,18 @@ class Run:
                 with ignored():
                     if _clear(plan, database, self._target):
                         self._notes.forget()
-        return checks + [_undeclared(each) for each in plan.undeclared]
+        if only is None and self._intent.functions:
+            checks += call(self._intent, functions, self._open_actors(), self._connection)
+        return [
+            *checks,
+            *(_undeclared(each) for each in plan.undeclared),
+            *undeclared(self._intent, functions),
+        ]
+
+    @property
+    def not_tried(self) -> tuple[str, ...]:
+        """What cannot be tried there."""
+        return self._actors.not_tried if self._actors is not None else ()
 
     def note(self) -> str:
         """Say what verifications that were killed have left behind; empty for nothing."""
@@ -173,12 +190,20 @@ class Run:
         from riptide.rls.actors import open_actors
 
         if self._actors is None:
-            self._tell("making two users through the Auth API")
+            self._tell("making three users through the Auth API")
             self._stack.enter_context(as_exceptions())
             self._actors = self._stack.enter_context(
-                open_actors(self._endpoint, self._connection, self._notes.run)
+                open_actors(self._endpoint, self._connection, self._notes.run, self._texts())
             )
         return self._actors
+
+    def _texts(self) -> list[str]:
+        """Give the policies and functions that ask what users write into their own metadata."""
+        found = self._connection.execute(
+            "select concat(qual, ' ; ', with_check) as text from pg_policies union all "
+            "select prosrc from pg_proc where pronamespace <> 'pg_catalog'::regnamespace"
+        )
+        return [text for (text,) in found if "meta" in text]
 
 
 def _probe(
@@ -193,10 +218,16 @@ def _probe(
 
     def probe_of(each: TablePlan) -> TableProbe:
         kind = PartitionProbe if each.parent else TableProbe
-        return (kind if each.relation.is_table else ViewProbe)(each, actors, database, parents)
+        return (kind if each.relation.is_table else ViewProbe)(
+            each, actors, database, parents, plans
+        )
 
     parents: dict[str, dict[str, Any]] = {}
+    plans = {each.name: each for each in plan.tables}
     probes = [probe_of(each) for each in plan.tables]
+    for each in reversed(probes):
+        if each.plan.relation.is_table:
+            each.clear_empty()
     for each in probes:
         if each.plan.relation.is_table:
             each.make_base()
@@ -261,6 +292,7 @@ def _undeclared(relation: Relation) -> RlsCheck:
         verdict=Verdict.UNDECLARED,
         tried="nothing: supabase/rls.toml does not say who may do what with it",
         seen=f"the API exposes it; {remedy}",
+        mend=f"revoke all on {quoted(relation.schema)}.{quoted(name)} from anon, authenticated;",
     )
 
 

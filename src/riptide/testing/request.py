@@ -99,7 +99,7 @@ class Request:
     @property
     def actor(self) -> tuple[str, str]:
         """The database role that it runs as, and who that is for a person."""
-        from riptide.rls.actors import claims_of
+        from riptide.rls.tokens import claims_of
 
         token = str(self.headers.get("Authorization", "")).removeprefix("Bearer ")
         claims: dict[str, Any] = {}

@@ -61,7 +61,8 @@ class SupabaseStack:
         return self._client(self.status.secret_key)
 
     def _client(self, key: str) -> Client:
-        from riptide.rls.actors import Endpoint, make_client
+        from riptide.rls.actors import make_client
+        from riptide.rls.endpoint import Endpoint
 
         endpoint = Endpoint(
             name="the tests' stack",

@@ -90,11 +90,10 @@ def read_project(connection: Connection[Any], settings: Settings, intent: Intent
     Raises:
         ConfigError: The intent names what is not there.
     """
-    from riptide.rls.agreement import check_schemas, declared_tables
+    from riptide.rls.agreement import check_functions, check_schemas, declared_tables
     from riptide.rls.audit.facts import read_facts, read_functions, read_policies, read_roles
     from riptide.rls.audit.project import Project, join
     from riptide.rls.catalog import read_catalog
-    from riptide.rls.intent import nearest
     from riptide.rls.partitions import inherited
 
     schemas = settings.config.schemas
@@ -118,15 +117,7 @@ def read_project(connection: Connection[Any], settings: Settings, intent: Intent
         declared=intent.functions,
         schemas=frozenset(schemas),
     )
-    known = {each.full_name for each in functions}
-    for each in intent.functions:
-        if each.full_name not in known:
-            raise intent.error(
-                each.section,
-                None,
-                f"is no function of the database{nearest(each.full_name, known)} (a migration "
-                "that makes it may be pending: `inv migrate.status`)",
-            )
+    check_functions(intent, {each.full_name for each in functions})
     return project
 
 

@@ -1,0 +1,190 @@
+"""Says which policies are to blame for a verdict, and which SQL would mend it.
+
+Who is to blame is found by trying, in a transaction that is undone: a policy without which the hole
+is shut. Only where something is wrong, as it takes a lock on the table for a moment.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, cast
+
+from riptide._quote import quoted
+from riptide.errors import RlsError
+from riptide.results import Verdict
+from riptide.rls.audit.facts import read_policies
+from riptide.rls.probes_sql import table_of
+from riptide.rls.verdict import ALLOW, Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from riptide.rls.actors import Actor
+    from riptide.rls.audit.facts import Policy
+    from riptide.rls.intent import Operation, Role
+    from riptide.rls.probe import Probe
+
+Found = tuple[tuple[str, ...], str]
+"""The policies, as ``schema.table: policy``, and the SQL."""
+
+
+class Blame:
+    """Looks for what is to blame on one table."""
+
+    def __init__(self, probe: Probe) -> None:
+        self._probe = probe
+        self._plan = probe.plan
+        self._connection = probe.database.connection
+        self._on = table_of(self._plan).as_string(self._connection)
+
+    def of(self, operation: Operation, actor: Actor, expected: str, verdict: Verdict) -> Found:
+        """Give whom to blame for a cell of the four operations, and what mends it.
+
+        Args:
+            operation: Which.
+            actor: Who tried.
+            expected: ``allow`` or ``deny``.
+            verdict: What it came to.
+        """
+        plan = self._plan
+        if not plan.relation.is_table:
+            return (), self._of_view(operation, actor) if verdict is Verdict.LEAK else ""
+        policies = self._policies(operation, actor)
+        if verdict is Verdict.ERROR:
+            asked = [*policies, *(self._policies("select", actor) if operation != "select" else [])]
+            return self._named(dict.fromkeys(asked)), ""
+        if verdict is Verdict.LOCKOUT:
+            return self._of_lockout(operation, actor, policies)
+        if expected == ALLOW:
+            return (), ""
+        return self._of_hole(operation, actor, policies)
+
+    def columns(self, operation: Operation) -> str:
+        """Give the SQL that leaves clients the columns that the intent names."""
+        columns = self._plan.intent.rules["authenticated"].columns(operation)
+        if columns is None:
+            return ""
+        listed = ", ".join(map(quoted, columns))
+        return (
+            f"revoke {operation} on {self._on} from authenticated; "
+            f"grant {operation} ({listed}) on {self._on} to authenticated;"
+        )
+
+    # --- holes -----------------------------------------------------------------------------------
+
+    def _of_hole(self, operation: Operation, actor: Actor, policies: list[Policy]) -> Found:
+        intent, role = self._plan.intent, actor.role
+        if not self._protected():
+            return (), f"alter table {self._on} enable row level security;"
+        word = intent.rules[cast("Role", role)].words[operation]
+        if word != "own" or not intent.owner:
+            return self._named(policies), f"revoke {operation} on {self._on} from {role};"
+        guilty = [each for each in policies if not self._passes(operation, actor, each)] or policies
+        mend = [self._shut(operation, each) for each in guilty]
+        return self._named(guilty), " ".join(mend)
+
+    def _shut(self, operation: Operation, policy: Policy) -> str:
+        owner = self._probe.actors.owner
+        if self._passes(operation, owner, policy):
+            return f"drop policy {policy.quoted} on {self._on};"
+        return f"alter policy {policy.quoted} on {self._on}{self._clauses(policy.command)};"
+
+    def _passes(self, operation: Operation, actor: Actor, without: Policy | None = None) -> bool:
+        """Whether the database would let it happen, without a policy."""
+        probe = self._probe
+        try:
+            row, new = probe.base(), probe.new_row()
+        except RlsError:
+            return False
+        with self._undone():
+            if without is not None:
+                self._run(f"drop policy {without.quoted} on {self._on}")
+            reply = probe.blind.everything(self._plan, actor, row, new, [operation]).get(operation)
+            if reply is None:
+                return False
+            gift = operation == "update" and self._plan.intent.owner
+            if gift and not (reply.outcome is Outcome.DONE and reply.rows > 0):
+                # It may only be open for a new owner.
+                to = {self._plan.intent.owner or "": probe.actors.other.user_id}
+                reply = probe.blind.update(self._plan, actor, row, to)
+        return reply.outcome is Outcome.CONFLICT or (
+            reply.outcome is Outcome.DONE and reply.rows > 0
+        )
+
+    def _of_view(self, operation: Operation, actor: Actor) -> str:
+        if self._plan.relation.kind == "v" and not self._plan.relation.invoker:
+            return f"alter view {self._on} set (security_invoker = true);"
+        return f"revoke {operation} on {self._on} from {actor.role};"
+
+    # --- lockouts --------------------------------------------------------------------------------
+
+    def _of_lockout(self, operation: Operation, actor: Actor, policies: list[Policy]) -> Found:
+        if f"{actor.role} {operation}" not in self._plan.relation.privileges:
+            return (), f"grant {operation} on {self._on} to {actor.role};"
+        if actor.role == "service_role":
+            return (), ""
+        if operation != "select" and self._passes(operation, actor):
+            # It is done, but not with a filter, nor with a row that comes back.
+            return self._of_lockout("select", actor, self._policies("select", actor))
+        restrictive = [each for each in policies if not each.permissive]
+        permissive = self.permissive(operation, actor)
+        guilty = [each for each in restrictive if self._passes(operation, actor, each)]
+        if guilty:
+            drop = " ".join(f"drop policy {each.quoted} on {self._on};" for each in guilty)
+            return self._named(guilty), drop
+        clauses = self._clauses(operation, self._condition(operation, actor))
+        if not permissive:
+            name = quoted(f"{self._plan.relation.name}_{operation}")
+            create = f"create policy {name} on {self._on} for {operation} to {actor.role}{clauses};"
+            return (), create
+        clauses = self._clauses(permissive[0].command, self._condition(operation, actor))
+        mend = f"alter policy {permissive[0].quoted} on {self._on}{clauses};"
+        return self._named(permissive), mend
+
+    def _condition(self, operation: Operation, actor: Actor) -> str:
+        word = self._plan.intent.rules[cast("Role", actor.role)].words[operation]
+        return "true" if word == "all" else self.own()
+
+    # --- what they share -------------------------------------------------------------------------
+
+    def own(self) -> str:
+        """Give the condition for the rows of the user who asks."""
+        intent, relation = self._plan.intent, self._plan.relation
+        column = relation.column(intent.owner or "")
+        if column is None:
+            return "false"
+        cast = "" if column.base == "uuid" else f"::{column.type}"
+        return f"(select auth.uid()){cast} = {quoted(column.name)}"
+
+    def permissive(self, operation: Operation, actor: Actor) -> list[Policy]:
+        """Give the policies that let an actor do something."""
+        return [each for each in self._policies(operation, actor) if each.permissive]
+
+    def _clauses(self, command: str, condition: str = "") -> str:
+        condition = condition or self.own()
+        using = "" if command == "insert" else f" using ({condition})"
+        check = "" if command in ("select", "delete") else f" with check ({condition})"
+        return using + check
+
+    def _policies(self, operation: Operation, actor: Actor) -> list[Policy]:
+        schema = self._plan.relation.schema
+        return [
+            each
+            for each in read_policies(self._connection, [schema])
+            if each.table == self._plan.name and each.is_for(actor.role, operation)
+        ]
+
+    def _named(self, policies: list[Policy] | dict[Policy, None]) -> tuple[str, ...]:
+        return tuple(f"{self._plan.name}: {each.name}" for each in policies)
+
+    def _protected(self) -> bool:
+        query = "select relrowsecurity from pg_class where oid = %s::regclass"
+        return self._connection.execute(query, (self._on,)).fetchone() == (True,)
+
+    def _run(self, statement: str) -> None:
+        self._connection.execute(statement.encode())
+
+    @contextmanager
+    def _undone(self) -> Iterator[None]:
+        with self._connection.transaction(force_rollback=True):
+            yield

@@ -1,0 +1,86 @@
+"""Upserts: what PostgREST makes of ``on conflict``, on somebody else's key.
+
+``on conflict do update`` needs the INSERT policy for the row that is sent and the UPDATE policy for
+the one that is there (https://www.postgresql.org/docs/17/sql-createpolicy.html, policies applied by
+command type). ``do nothing`` never touches the row that is there, and is not tried.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from riptide.rls.api import minimal, quoted, selected
+from riptide.rls.verdict import ALLOW, DENY, Attempt
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from riptide.rls.actors import Actor
+    from riptide.rls.probes_http import TableProbe
+    from riptide.rls.probes_sql import Row
+
+
+class Upserts:
+    """Tries upserts on the owner's row, which is there."""
+
+    def __init__(self, probe: TableProbe) -> None:
+        self._probe = probe
+
+    def run(self) -> None:
+        """Try as those who may not update, and as the owner, who shows that it works."""
+        probe = self._probe
+        if any(
+            each.name in probe.plan.key for each in probe.plan.relation.columns if each.automatic
+        ):
+            return
+        for actor in (probe.actors.other, probe.actors.anon):
+            if f"{actor.role} insert" not in probe.plan.relation.privileges:
+                continue
+            if probe.expected("update", actor) == DENY:
+                attempts = [probe.renewed(self._upsert(actor, self._others(actor)))]
+                probe.add("update", actor, DENY, attempts, proven=True)
+        self._own()
+
+    def _own(self) -> None:
+        probe, owner = self._probe, self._probe.actors.owner
+        rules = probe.plan.intent.rules["authenticated"]
+        may = all(probe.expected(each, owner) == ALLOW for each in ("insert", "update"))
+        if not may or rules.update_columns is not None or not probe.plan.change:
+            return
+        base = probe.base()
+        row = {name: base[name] for name in (*probe.plan.insert, *probe.plan.key)}
+        attempt = self._upsert(owner, {**row, **probe.change(probe.plan.change)})
+        # It needs more than the intent has words for: the privilege to update the key, and an
+        # INSERT policy for what is only to be updated. So a no says nothing.
+        if attempt.effect:
+            probe.add("update", owner, ALLOW, [attempt], proven=True)
+
+    def _others(self, actor: Actor) -> Row:
+        """Give a row of the actor's own with the key of the owner's."""
+        plan, base = self._probe.plan, self._probe.base()
+        row = {**self._probe.new_row(), **{name: base[name] for name in plan.key}}
+        if plan.intent.owner and plan.intent.owner not in plan.key and actor.user_id:
+            row[plan.intent.owner] = actor.user_id
+        return row
+
+    def _upsert(self, actor: Actor, row: Row) -> Attempt:
+        probe = self._probe
+        request = probe.table(actor).upsert(
+            row,
+            on_conflict=listed(probe.plan.key),
+            returning=minimal(),
+        )
+        whose = "their own" if actor is probe.actors.owner else "the owner's"
+        return probe.attempt(f"upsert over {whose} row", request)
+
+
+def listed(columns: Sequence[str]) -> str:
+    """Give the columns of ``on_conflict``."""
+    return ",".join(map(quoted, columns))
+
+
+def representing(request: Any, columns: Sequence[str]) -> Any:
+    """Let a write give back these columns: there may be others that nobody may select."""
+    config = request.request
+    config.params = config.params.set("select", selected(tuple(columns)))
+    return request
