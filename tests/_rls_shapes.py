@@ -22,6 +22,15 @@ def guarded(name: str, owner: str = "user_id") -> str:
     )
 
 
+def tied(name: str, column: str, parent: str) -> str:
+    """Give the SQL that lets users tie their own rows to their own parents only."""
+    mine = f"select from {parent} as p where p.id = {column} and p.user_id = (select auth.uid())"
+    return (
+        f"alter policy own on {name} with check ((select auth.uid()) = user_id"
+        f" and ({column} is null or exists ({mine})));"
+    )
+
+
 def trigger(when: str, body: str) -> str:
     """Give the SQL of a trigger on the table."""
     return (
@@ -49,7 +58,9 @@ SHAPES = {
             " odd uuid not null references public.odd (id) on delete cascade",
             name="public.odd_other",
         )
-        + "alter table public.odd add foreign key (other) references public.odd_other (id)",
+        + "alter table public.odd add foreign key (other) references public.odd_other (id);"
+        + tied("public.odd", "other", "public.odd_other")
+        + tied("public.odd_other", "odd", "public.odd"),
         DECLARED + '[tables.odd_other]\nowner = "user_id"\n',
     ),
     "values of rls.toml that JSON does not know": (

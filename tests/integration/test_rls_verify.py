@@ -91,7 +91,7 @@ def test_the_schema_is_right_and_nothing_is_left_behind(
     for table in report.tables:
         tried = {(each.operation, each.actor) for each in report.checks if each.table == table}
         assert {actor for _, actor in tried} == ACTORS
-        assert len(tried) == 29
+        assert len(tried) == 30
     assert before is not None
     assert before[0] == 0
     assert database.execute(LEFT_BEHIND).fetchone() == before
@@ -267,7 +267,7 @@ def test_a_leak_does_not_shut_the_owner_out(
     declare(
         elsewhere,
         '[tables.api_tokens]\nowner = "user_id"\ndelete = "none"\n'
-        'update_columns = ["name", "revoked_at"]\n',
+        'update_columns = ["name", "revoked_at"]\nreveals.token_hash = "of no use"\n',
     )
     try:
         database.execute(
@@ -382,8 +382,8 @@ begin
     execute format('alter table public.%I enable row level security', name);
     execute format('revoke all on public.%I from anon', name);
     execute format(
-      'create policy own on public.%I for all to authenticated '
-      'using ((select auth.uid()) = owner_id)',
+      'create policy own on public.%I for all to authenticated'
+        || ' using ((select auth.uid()) = owner_id)',
       name
     );
     execute format('create index on public.%I (owner_id)', name);

@@ -188,8 +188,7 @@ class Blind:
                         query = sql.SQL("select from {} where {}").format(table_of(plan), where)
                         found[operation] = self._as(actor, query)
                 elif operation == "insert":
-                    with self.undone():
-                        found[operation] = self._as(actor, writes[operation])
+                    found[operation] = self._insert_for(plan, actor, new)
                 elif write := writes.get(operation):
                     with self.undone():
                         reply = self._as(actor, write + held)
@@ -198,6 +197,22 @@ class Blind:
                         reply = replace(reply, hidden=_hidden(self._as(actor, filtered)))
                     found[operation] = reply
         return found
+
+    def _insert_for(self, plan: TablePlan, actor: Actor, new: Row) -> Reply:
+        """Insert a row of somebody's; of no row where a trigger made it somebody else's."""
+        owner = plan.intent.owner
+        with self.undone():
+            reply = self._as(actor, _insert(plan, new))
+            done = reply.outcome is Outcome.DONE and reply.rows > 0
+            after = self._count(plan, {owner: new[owner]}) if done and owner else 1
+        before = self._count(plan, {owner: new[owner]}) if done and owner else 0
+        return reply if after > before else replace(reply, rows=0)
+
+    def _count(self, plan: TablePlan, row: Row) -> int:
+        from psycopg import sql
+
+        query = sql.SQL("select from {} where {}").format(table_of(plan), picked(plan, row))
+        return self._database.connection.execute(query).rowcount
 
     def _hold(self, plan: TablePlan, where: Composable) -> None:
         """Open a cursor that stands on the row."""

@@ -24,7 +24,7 @@ from riptide.rls.probes_exists import ExistsProbe
 from riptide.rls.probes_plan import PlanProbe
 from riptide.rls.probes_select import select
 from riptide.rls.probes_strangers import StrangerProbe
-from riptide.rls.probes_upsert import Upserts, listed, representing
+from riptide.rls.probes_upsert import Upserts, can_upsert, representing
 from riptide.rls.verdict import DENY, Attempt, Outcome, Reply
 
 if TYPE_CHECKING:
@@ -193,7 +193,8 @@ class TableProbe(Probe):
             return []
         if expected == DENY:
             # Its own way in, and with what comes back: the plain one was tried before.
-            return [self._try_insert(actor, self.fresh_row(), how="upsert")]
+            how = "upsert" if can_upsert(self.plan) else "representation"
+            return [self._try_insert(actor, self.fresh_row(), how=how)]
         if actor is not self.actors.owner or not first.effect:
             return []
         row, owner = self.fresh_row(), self.plan.relation.column(self.plan.intent.owner or "")
@@ -230,7 +231,7 @@ class TableProbe(Probe):
         table = self.table(actor)
         match how:
             case "upsert":
-                upsert = table.upsert(row, on_conflict=listed(self.plan.key))
+                upsert = table.upsert(row, on_conflict=",".join(self.plan.key))
                 request = representing(upsert, self.plan.key)
             case "representation":
                 request = representing(table.insert(row), self.plan.key)

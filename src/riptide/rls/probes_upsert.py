@@ -7,17 +7,21 @@ command type). ``do nothing`` never touches the row that is there, and is not tr
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
-from riptide.rls.api import minimal, quoted, selected
+from riptide.rls.api import minimal, selected
 from riptide.rls.verdict import ALLOW, DENY, Attempt
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from riptide.rls.actors import Actor
+    from riptide.rls.plan import TablePlan
     from riptide.rls.probes_http import TableProbe
     from riptide.rls.probes_sql import Row
+
+_PLAIN = re.compile(r"\w+")
 
 
 class Upserts:
@@ -29,9 +33,7 @@ class Upserts:
     def run(self) -> None:
         """Try as those who may not update, and as the owner, who shows that it works."""
         probe = self._probe
-        if any(
-            each.name in probe.plan.key for each in probe.plan.relation.columns if each.automatic
-        ):
+        if not can_upsert(probe.plan):
             return
         for actor in (probe.actors.other, probe.actors.anon):
             if f"{actor.role} insert" not in probe.plan.relation.privileges:
@@ -67,20 +69,30 @@ class Upserts:
         probe = self._probe
         request = probe.table(actor).upsert(
             row,
-            on_conflict=listed(probe.plan.key),
+            on_conflict=",".join(probe.plan.key),
             returning=minimal(),
         )
         whose = "their own" if actor is probe.actors.owner else "the owner's"
         return probe.attempt(f"upsert over {whose} row", request)
 
 
-def listed(columns: Sequence[str]) -> str:
-    """Give the columns of ``on_conflict``."""
-    return ",".join(map(quoted, columns))
+def can_upsert(plan: TablePlan) -> bool:
+    """Whether there is a key to upsert by, which a request can name and give.
+
+    The local API knows no quotes in ``on_conflict``.
+    """
+    key = plan.relation.primary_key
+    automatic = {each.name for each in plan.relation.columns if each.automatic}
+    return bool(key) and not automatic & set(key) and all(map(_PLAIN.fullmatch, key))
 
 
 def representing(request: Any, columns: Sequence[str]) -> Any:
-    """Let a write give back these columns: there may be others that nobody may select."""
+    """Let a write give back these columns: there may be others that nobody may select.
+
+    Where a name has to be quoted it gives back all: the local API knows no quotes there.
+    """
+    if not all(map(_PLAIN.fullmatch, columns)):
+        return request
     config = request.request
     config.params = config.params.set("select", selected(tuple(columns)))
     return request
