@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 import pytest
 
@@ -24,3 +25,9 @@ def require(condition: object, reason: str) -> None:
     if in_ci():
         pytest.fail(f"CI must have this: {reason}", pytrace=False)
     pytest.skip(reason)
+
+
+def require_root() -> None:
+    """Skip the test where this is an ordinary user, in CI too: the checks are to run as either."""
+    if sys.platform == "win32" or os.geteuid() != 0:
+        pytest.skip("root")

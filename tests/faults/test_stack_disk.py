@@ -6,7 +6,6 @@ import errno
 import os
 import shutil
 import subprocess
-import sys
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib import import_module
@@ -14,7 +13,7 @@ from pkgutil import walk_packages
 from typing import TYPE_CHECKING
 
 import pytest
-from _requires import require
+from _requires import require, require_root
 from _stacks import processes_of, rows
 
 import riptide
@@ -35,7 +34,7 @@ NOBODY = 65534
 @contextmanager
 def as_nobody() -> Iterator[None]:
     """Be an ordinary user for a while, as far as files go."""
-    require(os.name == "posix" and os.geteuid() == 0, "root")
+    require_root()
     # What is imported for the first time within would be looked for as nobody, who may not get to
     # this Python.
     for each in walk_packages(riptide.__path__, "riptide."):
@@ -121,7 +120,7 @@ def test_damaged_data_can_be_reset(started: Started) -> None:
 
 def test_data_of_another_user_is_told_beforehand(started: Started) -> None:
     """Another RIPTIDE_RUN_AS than the data's owner is refused with the one that works."""
-    require(sys.platform != "win32" and os.geteuid() == 0, "root")
+    require_root()
     import pwd
 
     settings, status = started
@@ -178,7 +177,8 @@ def test_cache_of_another_user(make_project: Callable[..., Settings], tmp_path: 
 @pytest.fixture
 def mounted(make_project: Callable[..., Settings]) -> Iterator[Callable[..., None]]:
     """Give a function that mounts something; all is unmounted in the end."""
-    require(os.name == "posix" and os.geteuid() == 0 and shutil.which("mount"), "root and mount")
+    require_root()
+    require(shutil.which("mount"), "mount")
     places: list[Path] = []
 
     def mount(place: Path, *options: str) -> None:

@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
-from _requires import require
+from _requires import require, require_root
 from _stacks import fill, living, processes_of, rows
 
 from riptide import RiptideError, StackError, open_stack
@@ -50,7 +50,7 @@ def test_reset_that_cannot_start_again_changes_nothing(
         monkeypatch.setattr("riptide.node._wheel_node", lambda: None)
         monkeypatch.setattr("riptide.node.shutil.which", lambda *_, **__: None)
     elif cause == "user":
-        require(os.name == "posix" and os.geteuid() == 0, "root")
+        require_root()
         broken = replace(settings, run_as="nobody-of-that-name")
     elif cause == "cache":
         (tmp_path / "file").touch()
@@ -119,7 +119,8 @@ def test_reset_leaves_no_second_copy(started: Started) -> None:
 @pytest.fixture
 def small_disk(make_project: Callable[..., Settings]) -> Iterator[Path]:
     """Give a folder on a disk of its own that a data directory fits into once, not twice."""
-    require(os.name == "posix" and os.geteuid() == 0 and shutil.which("mount"), "root and mount")
+    require_root()
+    require(shutil.which("mount"), "mount")
     folder = make_project().root / "disk"
     folder.mkdir()
     mounted = subprocess.run(
