@@ -24,6 +24,7 @@ create table public.notes (
   user_id uuid not null references auth.users (id) on delete cascade,
   editor_id uuid references auth.users (id),
   body text not null,
+  slug text unique,
   made_at timestamptz not null default now()
 );
 create index on public.notes (user_id);
@@ -33,7 +34,7 @@ alter table public.notes enable row level security;
 alter table public.news enable row level security;
 revoke all on public.notes, public.news, public.inner_ones from anon, authenticated, service_role;
 grant all on public.notes, public.news to service_role;
-grant select, insert (user_id, body), update (body) on public.notes to authenticated;
+grant select, insert (user_id, body, slug), update (body) on public.notes to authenticated;
 grant select on public.news to anon, authenticated;
 create policy s on public.notes for select to authenticated using ({OWN});
 create policy i on public.notes for insert to authenticated with check ({OWN});
@@ -43,6 +44,8 @@ create function public.count_news() returns bigint language sql security definer
   set search_path = '' as 'select count(*) from public.news';
 revoke execute on function public.count_news() from public, anon;
 grant execute on function public.count_news() to authenticated;
+create function public.double_it(n int) returns int language sql immutable set search_path = ''
+  as 'select 2 * n';
 """
 DRAFT = """\
 [tables.news]
@@ -56,12 +59,17 @@ select = "all"  # whoever is not signed in: is that meant?
 [tables.notes]
 owner = "user_id"
 delete = "none"
-insert_columns = ["user_id", "body"]
+insert_columns = ["user_id", "body", "slug"]
 update_columns = ["body"]
+[tables.notes.reveals]
+slug = "it is unique over all users, who learn that a value is taken: is that meant?"
 
 [functions."public.count_news"]
 # security definer: it runs past all policies
-execute = ["authenticated"]"""
+execute = ["authenticated"]
+
+[functions."public.double_it"]
+execute = ["anon", "authenticated"]"""
 
 
 @pytest.fixture
@@ -80,7 +88,7 @@ def test_draft_of_what_is_so(drafted: Settings) -> None:
     assert draft.text == DRAFT
     assert (draft.tables, draft.functions) == (
         ("public.news", "public.notes"),
-        ("public.count_news",),
+        ("public.count_news", "public.double_it"),
     )
     assert draft.path.read_text("utf-8") == f"{DRAFT}\n"
     report = verify_rls(settings=drafted)

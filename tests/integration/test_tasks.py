@@ -218,7 +218,7 @@ def test_dry_changes_nothing(inv: Inv) -> None:
         ("migrate.new", "add_teams"): "_add_teams.sql",
         ("migrate.push",): "supabase db push --yes",
         ("migrate.reset",): "supabase db push --yes --include-seed",
-        ("rls.verify",): "make two users",
+        ("rls.verify",): "make three users",
     }.items():
         ran = inv("--dry", *words)
         assert ran.code == 0, (words, ran.err)

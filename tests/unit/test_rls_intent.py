@@ -160,3 +160,15 @@ def test_nearest_offers_nothing_where_nothing_is_near() -> None:
     """Only a similar name is offered."""
     assert nearest("profile", ["profiles", "teams"]) == "; did you mean profiles?"
     assert nearest("xyz", ["profiles", "teams"]) == ""
+
+
+def test_what_a_key_may_reveal_has_a_reason(tmp_path: Path) -> None:
+    """Columns under reveals each say why it does no harm; without that it is refused."""
+    people = '[tables.people]\nowner = "id"\n'
+    assert table(tmp_path, people).reveals == {}
+    told = table(tmp_path, people + '[tables.people.reveals]\nhandle = "names are public"\n')
+    assert told.reveals == {"handle": "names are public"}
+    for wrong in ('handle = " "', "handle = true"):
+        error = refused(tmp_path, people + f"[tables.people.reveals]\n{wrong}\n")
+        assert "why it does no harm" in error.message
+    assert "[tables.people] reveals" in refused(tmp_path, people + "reveals = 1\n").message

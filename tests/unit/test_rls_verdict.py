@@ -128,3 +128,24 @@ def test_equal_replies_are_said_once() -> None:
     """What was seen names each different reply one time."""
     tries = [attempt(Outcome.REFUSED, message="no"), attempt(Outcome.REFUSED, message="no")]
     assert judge(DENY, tries, proven=True)[1] == "refused: no; the service role saw no effect"
+
+
+def test_what_something_else_hides_is_masked() -> None:
+    """A write that only the select policies keep requests from is neither ok nor a leak."""
+    hidden = Reply(outcome=Outcome.DONE, rows=1, hidden="the filter finds nothing")
+    masked = Attempt(tried="update", reply=hidden, effect="the database would have done it")
+    verdict, seen = judge(DENY, [masked], proven=True)
+    assert verdict is Verdict.MASKED
+    assert "the filter finds nothing" in seen
+    assert "the filter finds nothing" in masked.to_result().effect
+    # What a request could do weighs more.
+    assert judge(DENY, [masked, attempt(Outcome.DONE, "gone")], proven=True)[0] is Verdict.LEAK
+
+
+def test_each_thing_that_is_allowed_has_to_work() -> None:
+    """Of several ways to do what one may, one that does not work is a lockout, and is named."""
+    works, fails = attempt(Outcome.DONE, "1 row more"), attempt(Outcome.REFUSED)
+    verdict, seen = judge(ALLOW, [works, fails], proven=True)
+    assert verdict is Verdict.LOCKOUT
+    assert seen.startswith(f"{fails.tried}: ")
+    assert judge(ALLOW, [works, works], proven=True)[0] is Verdict.OK

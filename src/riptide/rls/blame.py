@@ -7,7 +7,7 @@ is shut. Only where something is wrong, as it takes a lock on the table for a mo
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 from riptide._quote import quoted
 from riptide.errors import RlsError
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from riptide.rls.intent import Operation, Role
     from riptide.rls.probe import Probe
 
+About = Literal["rows", "settled"]
 Found = tuple[tuple[str, ...], str]
 """The policies, as ``schema.table: policy``, and the SQL."""
 
@@ -37,7 +38,15 @@ class Blame:
         self._connection = probe.database.connection
         self._on = table_of(self._plan).as_string(self._connection)
 
-    def of(self, operation: Operation, actor: Actor, expected: str, verdict: Verdict) -> Found:
+    def of(
+        self,
+        operation: Operation,
+        actor: Actor,
+        expected: str,
+        verdict: Verdict,
+        *,
+        about: About = "rows",
+    ) -> Found:
         """Give whom to blame for a cell of the four operations, and what mends it.
 
         Args:
@@ -45,6 +54,7 @@ class Blame:
             actor: Who tried.
             expected: ``allow`` or ``deny``.
             verdict: What it came to.
+            about: What the owner did with their own row, where that was denied.
         """
         plan = self._plan
         if not plan.relation.is_table:
@@ -57,6 +67,8 @@ class Blame:
             return self._of_lockout(operation, actor, policies)
         if expected == ALLOW:
             return (), ""
+        if about == "settled" and self._protected():
+            return self._of_settled(policies)
         return self._of_hole(operation, actor, policies)
 
     def columns(self, operation: Operation) -> str:
@@ -66,7 +78,7 @@ class Blame:
             return ""
         listed = ", ".join(map(quoted, columns))
         return (
-            f"revoke {operation} on {self._on} from authenticated; "
+            f"revoke {operation} on {self._on} from authenticated;\n"
             f"grant {operation} ({listed}) on {self._on} to authenticated;"
         )
 
@@ -79,9 +91,34 @@ class Blame:
         word = intent.rules[cast("Role", role)].words[operation]
         if word != "own" or not intent.owner:
             return self._named(policies), f"revoke {operation} on {self._on} from {role};"
-        guilty = [each for each in policies if not self._passes(operation, actor, each)] or policies
+        # What the owner may not do with their own row is to give it away.
+        gift = actor is self._probe.actors.owner
+        guilty = [
+            each for each in policies if not self._passes(operation, actor, each, gift=gift)
+        ] or policies
         mend = [self._shut(operation, each) for each in guilty]
-        return self._named(guilty), " ".join(mend)
+        return self._named(guilty), "\n".join(mend)
+
+    def _of_settled(self, policies: list[Policy]) -> Found:
+        """Blame those that let the owner take back what is settled."""
+        probe, owner = self._probe, self._probe.actors.owner
+
+        def undone(without: Policy, column: str) -> bool:
+            row, value = probe.base(), self._plan.settled[column].make()
+            with probe.blind.undone():
+                self._run(f"drop policy {without.quoted} on {self._on}")
+                return probe.blind.undo(self._plan, owner, row, column, value).rows > 0
+
+        guilty = [p for p in policies if not all(undone(p, c) for c in self._plan.settled)]
+        unset = " and ".join(f"{quoted(each)} is null" for each in self._plan.settled)
+        condition = f"{self.own()} and {unset}"
+        mend = [
+            f"drop policy {each.quoted} on {self._on};"
+            if self._passes("update", owner, each)
+            else f"alter policy {each.quoted} on {self._on} using ({condition});"
+            for each in guilty
+        ]
+        return self._named(guilty or policies), "\n".join(mend)
 
     def _shut(self, operation: Operation, policy: Policy) -> str:
         owner = self._probe.actors.owner
@@ -89,8 +126,22 @@ class Blame:
             return f"drop policy {policy.quoted} on {self._on};"
         return f"alter policy {policy.quoted} on {self._on}{self._clauses(policy.command)};"
 
-    def _passes(self, operation: Operation, actor: Actor, without: Policy | None = None) -> bool:
-        """Whether the database would let it happen, without a policy."""
+    def _passes(
+        self,
+        operation: Operation,
+        actor: Actor,
+        without: Policy | None = None,
+        *,
+        gift: bool = False,
+    ) -> bool:
+        """Whether the database would let it happen, without a policy.
+
+        Args:
+            operation: What.
+            actor: Who.
+            without: The policy that is not there.
+            gift: Whether only a new owner counts.
+        """
         probe = self._probe
         try:
             row, new = probe.base(), probe.new_row()
@@ -102,8 +153,9 @@ class Blame:
             reply = probe.blind.everything(self._plan, actor, row, new, [operation]).get(operation)
             if reply is None:
                 return False
-            gift = operation == "update" and self._plan.intent.owner
-            if gift and not (reply.outcome is Outcome.DONE and reply.rows > 0):
+            done = reply.outcome is Outcome.DONE and reply.rows > 0
+            other = actor is not probe.actors.owner
+            if operation == "update" and self._plan.intent.owner and (gift or (other and not done)):
                 # It may only be open for a new owner.
                 to = {self._plan.intent.owner or "": probe.actors.other.user_id}
                 reply = probe.blind.update(self._plan, actor, row, to)
@@ -130,7 +182,7 @@ class Blame:
         permissive = self.permissive(operation, actor)
         guilty = [each for each in restrictive if self._passes(operation, actor, each)]
         if guilty:
-            drop = " ".join(f"drop policy {each.quoted} on {self._on};" for each in guilty)
+            drop = "\n".join(f"drop policy {each.quoted} on {self._on};" for each in guilty)
             return self._named(guilty), drop
         clauses = self._clauses(operation, self._condition(operation, actor))
         if not permissive:

@@ -9,16 +9,16 @@ https://www.postgresql.org/docs/17/sql-update.html.
 
 from __future__ import annotations
 
-import json
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from riptide.rls.probes_sql import table_of
-from riptide.rls.verdict import Outcome, Reply, outcome_of
+from riptide.rls.statements import insertion, picked, value_of
+from riptide.rls.verdict import Outcome, Reply, hidden_by, outcome_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from psycopg.sql import Composable, Composed
 
@@ -88,7 +88,7 @@ class Blind:
     def insert(self, plan: TablePlan, actor: Actor, row: Row) -> Reply:
         """Try to insert a row; of no column for a row of defaults."""
         with self.undone():
-            return self._as(actor, _insert(plan, row))
+            return self._as(actor, insertion(plan, row))
 
     def loses(self, plan: TablePlan, actor: Actor, row: Row) -> Reply | None:
         """Try to insert a row, and say whether it then cannot be found by its mark.
@@ -99,7 +99,7 @@ class Blind:
         """
         with self.undone():
             before = self._database.rows(plan)
-            reply = self._as(actor, _insert(plan, row))
+            reply = self._as(actor, insertion(plan, row))
             if reply.outcome is not Outcome.DONE:
                 return None
             found = self._database.rows(plan).keys() - before.keys()
@@ -112,7 +112,7 @@ class Blind:
         key = {each: row[each] for each in plan.key}
         query = sql.SQL("select from {} where {}").format(table_of(plan), picked(plan, key))
         with self.undone():
-            self._grant(plan, actor, "select")
+            self._grant_select(plan, actor)
             return self._as(actor, query)
 
     def updatable(self, plan: TablePlan, actor: Actor) -> tuple[str, ...]:
@@ -151,7 +151,7 @@ class Blind:
                 table_of(plan), sql.Identifier(change), sql.Identifier(change), where
             )
         with self.undone():
-            self._grant(plan, actor, "select")
+            self._grant_select(plan, actor)
             return self._as(actor, write)
 
     def everything(
@@ -171,7 +171,7 @@ class Blind:
         where = picked(plan, {each: row[each] for each in plan.key})
         held = sql.SQL(" where current of riptide_row")
         found: dict[Operation, Reply] = {}
-        writes: dict[Operation, Composed] = {"insert": _insert(plan, new)}
+        writes: dict[Operation, Composed] = {"insert": insertion(plan, new)}
         if columns := self.updatable(plan, actor):
             name = sql.Identifier(columns[0])
             writes["update"] = sql.SQL("update {} set {} = {}").format(table_of(plan), name, name)
@@ -184,7 +184,7 @@ class Blind:
                     found[operation] = Reply(outcome=Outcome.REFUSED, message=words, code="42501")
                 elif operation == "select":
                     with self.undone():
-                        self._grant(plan, actor, "select")
+                        self._grant_select(plan, actor)
                         query = sql.SQL("select from {} where {}").format(table_of(plan), where)
                         found[operation] = self._as(actor, query)
                 elif operation == "insert":
@@ -194,7 +194,7 @@ class Blind:
                         reply = self._as(actor, write + held)
                     if reply.outcome is Outcome.DONE and reply.rows > 0:
                         filtered = write + sql.SQL(" where ") + where
-                        reply = replace(reply, hidden=_hidden(self._as(actor, filtered)))
+                        reply = replace(reply, hidden=hidden_by(self._as(actor, filtered)))
                     found[operation] = reply
         return found
 
@@ -202,7 +202,7 @@ class Blind:
         """Insert a row of somebody's; of no row where a trigger made it somebody else's."""
         owner = plan.intent.owner
         with self.undone():
-            reply = self._as(actor, _insert(plan, new))
+            reply = self._as(actor, insertion(plan, new))
             done = reply.outcome is Outcome.DONE and reply.rows > 0
             after = self._count(plan, {owner: new[owner]}) if done and owner else 1
         before = self._count(plan, {owner: new[owner]}) if done and owner else 0
@@ -246,7 +246,7 @@ class Blind:
                 return reply
             # The same with a filter, as a request has it: that asks the SELECT policies too.
             return replace(
-                reply, hidden=_hidden(self._as(actor, write + sql.SQL(" where ") + where))
+                reply, hidden=hidden_by(self._as(actor, write + sql.SQL(" where ") + where))
             )
 
     def _as(self, actor: Actor, query: Composed, found: list[Any] | None = None) -> Reply:
@@ -286,62 +286,15 @@ class Blind:
 
         return self._as(actor, sql.Composed([sql.SQL(query)]), found)
 
-    def _grant(self, plan: TablePlan, actor: Actor, privilege: str) -> None:
+    def _grant_select(self, plan: TablePlan, actor: Actor) -> None:
         """Grant what a filter needs for the transaction that is undone."""
         from psycopg import sql
 
-        self._database.connection.execute(
-            sql.SQL("grant {} on {} to {}").format(
-                sql.SQL(privilege),
-                table_of(plan),
-                sql.Identifier(actor.role),
-            )
-        )
+        grant = sql.SQL("grant select on {} to {}")
+        self._database.connection.execute(grant.format(table_of(plan), sql.Identifier(actor.role)))
 
     @contextmanager
     def undone(self) -> Iterator[None]:
         """Undo at its end what is done within it."""
         with self._database.connection.transaction(force_rollback=True):
             yield
-
-
-def _hidden(filtered: Reply) -> str:
-    """Say what keeps a request with a filter from the row; empty where nothing does."""
-    if filtered.outcome is Outcome.DONE and filtered.rows > 0:
-        return ""
-    if filtered.lacks_privilege:
-        why = "there is no privilege to select by a filter"
-    elif filtered.outcome is Outcome.DONE:
-        why = "the select policies do not show the row to a filter"
-    else:
-        why = f"with a filter it is {filtered}"
-    return f"only this keeps requests from it: {why}"
-
-
-def _insert(plan: TablePlan, row: Row) -> Composed:
-    from psycopg import sql
-
-    if not row:
-        return sql.SQL("insert into {} default values").format(table_of(plan))
-    columns = sql.SQL(", ").join(map(sql.Identifier, row))
-    values = sql.SQL(", ").join(value_of(plan, name, value) for name, value in row.items())
-    return sql.SQL("insert into {} ({}) values ({})").format(table_of(plan), columns, values)
-
-
-def picked(plan: TablePlan, row: Mapping[str, Any]) -> Composable:
-    """Give the condition that all these columns have these values."""
-    from psycopg import sql
-
-    return sql.SQL(" and ").join(
-        sql.SQL("{} = {}").format(sql.Identifier(name), value_of(plan, name, value))
-        for name, value in row.items()
-    )
-
-
-def value_of(plan: TablePlan, column: str, value: Any) -> Composable:
-    """Give a value as the column's type has it."""
-    from psycopg import sql
-
-    return sql.SQL("(json_populate_record(null::{}, {}::json)).{}").format(
-        table_of(plan), sql.Literal(json.dumps({column: value})), sql.Identifier(column)
-    )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from riptide.results import RlsDraft
 from riptide.rls.intent import OPERATIONS
+from riptide.rls.probes_exists import guessable
 from riptide.rls.sources import USERS
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from riptide.settings import Settings
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+")  # a key that TOML takes without quotes
+_UNIQUE = "it is unique over all users, who learn that a value is taken: is that meant?"
+_DEFINER = "# security definer: it runs past all policies\n"
 _COLUMNS: tuple[Operation, ...] = ("insert", "update")
 
 
@@ -52,15 +55,16 @@ def draft_rls(*, settings: Settings | None = None, write: bool = True) -> RlsDra
     functions = {
         each.full_name: each.callers
         for each in project.functions
-        if each.definer
-        and not each.trigger
+        if not each.trigger
+        and each.kind == "function"
         and each.callers
         and each.schema in project.schemas
         and each.full_name not in declared
     }
     sections = ["\n".join(_section(each)) for each in new]
+    definers = {each.full_name for each in project.functions if each.definer}
     sections += [
-        f"[functions.{_key(name)}]\n# security definer: it runs past all policies\n"
+        f"[functions.{_key(name)}]\n{_DEFINER if name in definers else ''}"
         f"execute = {_array(callers)}"
         for name, callers in functions.items()
     ]
@@ -105,6 +109,9 @@ def _section(table: Table) -> Iterator[str]:
         columns = _some_columns(table, operation)
         if columns and _lets(table, "authenticated", operation):
             yield f"{operation}_columns = {_array(columns)}"
+    if revealed := _revealed(table, owner):
+        yield f"[{section}.reveals]"
+        yield from (f"{_key(each)} = {json.dumps(_UNIQUE)}" for each in revealed)
     anon = [each for each in OPERATIONS if _lets(table, "anon", each)]
     if anon:
         yield f"[{section}.anon]"
@@ -117,6 +124,25 @@ def _section(table: Table) -> Iterator[str]:
         yield f"[{section}.service_role]"
         for operation in denied:
             yield f'{operation} = "none"'
+
+
+def _revealed(table: Table, owner: str) -> list[str]:
+    """Give the columns of unique keys by which users learn that another's row has a value."""
+    relation = table.relation
+    written = {
+        column
+        for operation in _COLUMNS
+        if _lets(table, "authenticated", operation)
+        for column in _some_columns(table, operation) or [each.name for each in relation.columns]
+    }
+    if not owner or not relation.is_table or not _lets(table, "authenticated", "select"):
+        return []
+    found: set[str] = set()
+    for key in relation.unique:
+        columns = [each for each in relation.columns if each.name in key]
+        if owner not in key and key <= written and all(map(guessable, columns)):
+            found |= key
+    return [each.name for each in relation.columns if each.name in found]
 
 
 def _owner(table: Table) -> str:

@@ -143,7 +143,7 @@ def _try(
 def _noticed(run: Run, mutant: Mutant) -> str:
     """Say what notices a mutant; empty where nothing does."""
     try:
-        checks = run(only=[mutant.table])
+        checks = run(only=[mutant.table], until_wrong=True)
     except RlsError as error:
         return f"rls.verify: {error.message}"
     for each in checks:

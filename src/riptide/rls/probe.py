@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from riptide._interrupts import deferred
 from riptide.errors import RlsError
 from riptide.results import RlsCheck, Verdict
 from riptide.rls.api import matching, minimal, send
+from riptide.rls.attempts import blind_attempt
 from riptide.rls.blame import Blame
 from riptide.rls.blind import Blind
 from riptide.rls.intent import OPERATIONS
 from riptide.rls.probes_sql import Snapshot, difference
 from riptide.rls.values import ColumnValues
-from riptide.rls.verdict import ALLOW, DENY, Attempt, Outcome, Reply, judge
+from riptide.rls.verdict import ALLOW, DENY, Attempt, Outcome, judge
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from riptide.rls.actors import Actor, Actors
+    from riptide.rls.blame import About
     from riptide.rls.intent import Operation, Role
     from riptide.rls.plan import TablePlan
     from riptide.rls.probes_sql import Database, Row
@@ -33,6 +34,14 @@ _TRIES = 300
 _ORDER: dict[str, int] = {
     operation: place for place, operation in enumerate((*OPERATIONS, "exists", "plan"))
 }
+
+
+class WrongError(Exception):
+    """A check is not ok, which is all that was asked."""
+
+    def __init__(self, check: RlsCheck) -> None:
+        super().__init__(check.seen)
+        self.check = check
 
 
 class Probe:
@@ -50,8 +59,11 @@ class Probe:
         database: Database,
         parents: dict[str, Row],
         plans: Mapping[str, TablePlan],
+        *,
+        until_wrong: bool = False,
     ) -> None:
         self.plan = plan
+        self._until_wrong = until_wrong
         self.plans = plans
         self.actors = actors
         self.database = database
@@ -207,6 +219,7 @@ class Probe:
         *,
         table: str = "",
         mend: str = "",
+        about: About = "rows",
         **judging: Any,
     ) -> None:
         """Judge a cell, and note the check.
@@ -218,6 +231,7 @@ class Probe:
             attempts: How, and what came of it.
             table: On which table, where not on this one.
             mend: The SQL that mends it, where that is known beforehand.
+            about: What a denied update of the owner's own row would do.
             **judging: As for `judge`.
         """
         # Where nobody is meant to, or into a partition nobody has to, there is no control: then a
@@ -231,10 +245,10 @@ class Probe:
             judging["proven"] = True
         verdict, seen = judge(expected, attempts, **judging)
         policies: tuple[str, ...] = ()
-        if verdict is not Verdict.OK and operation != "exists" and not table:
-            policies, found = Blame(self).of(operation, actor, expected, verdict)
-            mend = mend or found
-        self.checks.append(
+        blames = verdict is not Verdict.OK and not (self._until_wrong or table or mend)
+        if blames and operation != "exists":
+            policies, mend = Blame(self).of(operation, actor, expected, verdict, about=about)
+        self.note(
             RlsCheck(
                 table=table or self.plan.name,
                 operation=operation,
@@ -249,31 +263,15 @@ class Probe:
             )
         )
 
+    def note(self, check: RlsCheck) -> None:
+        """Keep a check.
 
-def blind_attempt(tried: str, reply: Reply) -> Attempt:
-    """Give the attempt for a write that was undone: a row that it hit is an effect."""
-    hit = reply.outcome is Outcome.DONE and reply.rows > 0
-    return Attempt(
-        tried=tried, reply=reply, effect="the database would have done it" if hit else ""
-    )
-
-
-def no_privilege(tried: str) -> Attempt:
-    """Give the attempt at an update for which no column is granted."""
-    reply = Reply(outcome=Outcome.REFUSED, message="no column may be updated")
-    return Attempt(tried=tried, reply=reply)
-
-
-def shortened(attempts: list[Attempt]) -> list[Attempt]:
-    """Leave out tries that were answered as one before them, but for what was tried."""
-    kept: dict[Reply, Attempt] = {}
-    for each in attempts:
-        first = kept.get(each.reply)
-        if first is None or each.effect:
-            kept[each.reply] = each
-        elif not first.effect:
-            kept[each.reply] = replace(first, tried=f"{first.tried}, {each.tried}")
-    return list(kept.values())
+        Raises:
+            WrongError: It is not ok, and the rest is then not wanted.
+        """
+        if self._until_wrong and check.verdict is not Verdict.OK:
+            raise WrongError(check)
+        self.checks.append(check)
 
 
 def key_of(row: Row, columns: tuple[str, ...]) -> dict[str, Any]:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, cast
 from riptide._quote import quoted
 from riptide.errors import RlsError
 from riptide.rls.blame import Blame
-from riptide.rls.blind import picked, value_of
 from riptide.rls.probe import UNDONE
 from riptide.rls.probes_sql import table_of
+from riptide.rls.statements import picked, value_of
 from riptide.rls.values import find_values
 from riptide.rls.verdict import ALLOW, DENY, Attempt, Outcome, Reply
 
@@ -72,7 +72,7 @@ class ExistsProbe:
             if not found:
                 continue
             attempts = [each.attempt for each in found]
-            mend = " ".join(each.mend for each in found if each.attempt.effect)
+            mend = "\n".join(each.mend for each in found if each.attempt.effect)
             probe.add("exists", actor, DENY, attempts, proven=True, mend=mend)
 
     # --- unique keys -----------------------------------------------------------------------------
@@ -85,7 +85,7 @@ class ExistsProbe:
             if intent.owner in columns or set(columns) & set(intent.reveals):
                 continue
             known = [each for each in map(self._plan.relation.column, columns) if each is not None]
-            if not known or not all(map(_guessable, known)):
+            if not known or not all(map(guessable, known)):
                 continue
             words = ", ".join(columns)
             for how, reply in self._conflicts(actor, columns):
@@ -208,7 +208,7 @@ class ExistsProbe:
             for operation in WRITES
             for each in blame.permissive(operation, self._probe.actors.other)
         }
-        return " ".join(
+        return "\n".join(
             f"alter policy {name} on {self._on} with check ({condition});" for name in policies
         )
 
@@ -239,7 +239,8 @@ class ExistsProbe:
             return None
 
 
-def _guessable(column: Column) -> bool:
+def guessable(column: Column) -> bool:
+    """Whether somebody could guess a value that another's row has."""
     default = column.default or ""
     drawn = column.automatic or "nextval(" in default or "gen_random" in default
     return column.base != "uuid" and not drawn

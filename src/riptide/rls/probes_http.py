@@ -10,16 +10,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from riptide.rls.api import matching, minimal
+from riptide.rls.attempts import blind_attempt, no_privilege, shortened
 from riptide.rls.blame import Blame
-from riptide.rls.probe import (
-    BLIND,
-    UNDONE,
-    Probe,
-    blind_attempt,
-    key_of,
-    no_privilege,
-    shortened,
-)
+from riptide.rls.probe import BLIND, UNDONE, Probe, key_of
 from riptide.rls.probes_exists import ExistsProbe
 from riptide.rls.probes_plan import PlanProbe
 from riptide.rls.probes_select import select
@@ -42,7 +35,8 @@ class TableProbe(Probe):
         select(self)
         StrangerProbe(self).run(self.base(), self.new_row())
         ExistsProbe(self).run()
-        self.checks += PlanProbe(self).run()
+        for check in PlanProbe(self).run():
+            self.note(check)
         Upserts(self).run()
         self._update()
         self._insert()
@@ -78,6 +72,7 @@ class TableProbe(Probe):
                 self._try_blind(owner, f"give it away: {column}", to, changes=True),
             ]
         fixed: list[Attempt] = []
+        settled: list[Attempt] = []
         if rules.words["update"] != "none":
             for number, name in enumerate(plan.fixed):
                 change = self.change({name: plan.fixed[name]})
@@ -86,7 +81,7 @@ class TableProbe(Probe):
                 send = self._try_blind if number else self._try_write
                 fixed.append(self.renewed(send(owner, tried, change, changes=True)))
             fixed += self._try_untried()
-            fixed += self._try_settled()
+            settled = self._try_settled()
         # Those who may go last: what they do can settle the row, as revoking does, and it proves
         # that the others' tries would have worked. The service role has the last word.
         last = {
@@ -104,6 +99,8 @@ class TableProbe(Probe):
         if fixed:
             mend = Blame(self).columns("update")
             self.add("update", owner, DENY, fixed, proven=proven, mend=mend)
+        if settled:
+            self.add("update", owner, DENY, settled, proven=proven, about="settled")
 
     def _try_allowed(self, actor: Actor) -> Attempt:
         """Update as one who may; where no column has room for a change, set one to what it is."""
@@ -198,7 +195,8 @@ class TableProbe(Probe):
         if actor is not self.actors.owner or not first.effect:
             return []
         row, owner = self.fresh_row(), self.plan.relation.column(self.plan.intent.owner or "")
-        if owner and "auth." in (owner.default or ""):
+        # A row of defaults alone is none that the local API takes.
+        if owner and "auth." in (owner.default or "") and len(row) > 1:
             row.pop(owner.name, None)
         if self.expected("select", actor) == DENY:
             again = self._try_insert(actor, row)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from riptide.errors import RlsError
+from riptide.rls.attempts import blind_attempt, no_privilege
 from riptide.rls.partitions import without_rows
-from riptide.rls.probe import UNDONE, blind_attempt, no_privilege
+from riptide.rls.probe import UNDONE
 from riptide.rls.probes_http import TableProbe
 from riptide.rls.probes_select import select
 from riptide.rls.verdict import DENY, Attempt, Outcome, Reply

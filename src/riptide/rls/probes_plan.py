@@ -61,7 +61,7 @@ class PlanProbe:
         elif calls:
             guilty = [each for each in policies if _BARE.search(each.using or "")] or policies
             seen = f"{', '.join(calls)} is called for each row: {filters}"
-            mend = " ".join(filter(None, (self._wrapped(each) for each in guilty)))
+            mend = "\n".join(filter(None, (self._wrapped(each) for each in guilty)))
         elif not indexed:
             # Several ways to a row, as through a team: a scan is what they come to.
             seen = "auth.uid() is called once; no index finds them alone"

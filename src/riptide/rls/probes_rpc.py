@@ -63,8 +63,11 @@ def read_served(
     Raises:
         ConfigError: The intent names a function that does not exist.
     """
-    called = {row[0]: row[1:] for row in connection.execute(_CALLED, (list(schemas),))}
-    found, functions = [], read_functions(connection)
+    # Names are written out whole, whatever the role's search_path is.
+    with connection.transaction():
+        connection.execute("set local search_path = ''")
+        called = {row[0]: row[1:] for row in connection.execute(_CALLED, (list(schemas),))}
+        found, functions = [], read_functions(connection)
     check_functions(intent, {each.full_name for each in functions})
     for each in functions:
         if each.schema not in schemas or each.trigger or each.kind != "function":
@@ -164,5 +167,5 @@ def _try(each: Served, actor: Actor, connection: Connection[Any]) -> Attempt:
 
 def _revoke(function: Function, roles: Sequence[str], allowed: Sequence[str] = ()) -> str:
     what = f"on function {function.signature}"
-    grant = f" grant execute {what} to {', '.join(allowed)};" if allowed else ""
+    grant = f"\ngrant execute {what} to {', '.join(allowed)};" if allowed else ""
     return f"revoke execute {what} from public, {', '.join(roles)};{grant}"

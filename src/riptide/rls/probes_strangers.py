@@ -10,8 +10,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from riptide.rls.api import send_together
+from riptide.rls.attempts import blind_attempt
 from riptide.rls.intent import OPERATIONS
-from riptide.rls.probe import UNDONE, blind_attempt
+from riptide.rls.probe import UNDONE
 from riptide.rls.probes_read import BY_KEY, Reader, came
 from riptide.rls.verdict import BAD_TOKEN, DENY, Attempt
 

@@ -118,6 +118,19 @@ def outcome_of(code: str | None, message: str = "") -> Outcome:
     return Outcome.FAILED
 
 
+def hidden_by(filtered: Reply) -> str:
+    """Say what keeps a request with a filter from the row; empty where nothing does."""
+    if filtered.outcome is Outcome.DONE and filtered.rows > 0:
+        return ""
+    if filtered.lacks_privilege:
+        why = "there is no privilege to select by a filter"
+    elif filtered.outcome is Outcome.DONE:
+        why = "the select policies do not show the row to a filter"
+    else:
+        why = f"with a filter it is {filtered}"
+    return f"only this keeps requests from it: {why}"
+
+
 def judge(
     expected: str,
     attempts: list[Attempt],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from riptide._quote import quoted
@@ -135,15 +135,20 @@ class Run:
         self._tell = tell
         self._actors: Actors | None = None
 
-    def __call__(self, only: Collection[str] | None = None) -> list[RlsCheck]:
+    def __call__(
+        self, only: Collection[str] | None = None, *, until_wrong: bool = False
+    ) -> list[RlsCheck]:
         """Try everything as everybody; the rows of this call are gone afterwards.
 
         Args:
             only: The tables to try, as ``schema.table``; by default each that is declared.
+            until_wrong: Whether to leave off at the first check that is not ok, and to give that
+                one alone, without whom to blame for it.
         """
         from riptide._interrupts import ignored
         from riptide.rls.agreement import check_schemas
         from riptide.rls.catalog import read_catalog
+        from riptide.rls.clearing import clear
         from riptide.rls.plan import make_plan
         from riptide.rls.probes_rpc import call, read_served, undeclared
         from riptide.rls.probes_sql import Database
@@ -157,10 +162,10 @@ class Run:
             actors = self._open_actors()
             database = Database(self._connection, self._notes)
             try:
-                checks = _probe(plan, actors, database, self._tell, only)
+                checks = _probe(plan, actors, database, self._tell, only, until_wrong=until_wrong)
             finally:
                 with ignored():
-                    if _clear(plan, database, self._target):
+                    if clear(plan, database, self._target):
                         self._notes.forget()
         if only is None and self._intent.functions:
             checks += call(self._intent, functions, self._open_actors(), self._connection)
@@ -212,14 +217,17 @@ def _probe(
     database: Database,
     tell: Callable[[str], None],
     only: Collection[str] | None,
+    *,
+    until_wrong: bool,
 ) -> list[RlsCheck]:
+    from riptide.rls.probe import WrongError
     from riptide.rls.probes_http import TableProbe
     from riptide.rls.probes_other import PartitionProbe, ViewProbe
 
     def probe_of(each: TablePlan) -> TableProbe:
         kind = PartitionProbe if each.parent else TableProbe
         return (kind if each.relation.is_table else ViewProbe)(
-            each, actors, database, parents, plans
+            each, actors, database, parents, plans, until_wrong=until_wrong
         )
 
     parents: dict[str, dict[str, Any]] = {}
@@ -237,45 +245,11 @@ def _probe(
     # Views while the rows behind them are there, then each table before those it refers to.
     for each in reversed(probes):
         tell(f"verifying {each.plan.name}")
-        checks[each.plan.name] = each.run()
-    return [check for each in probes for check in checks[each.plan.name]]
-
-
-def _clear(plan: Plan, database: Database, target: Target) -> bool:
-    """Delete the rows, children first; tell whether they are gone.
-
-    A connection on which an interruption has left a query under way is given up for a new one, as
-    one that is lost is: its transaction holds locks that the deletion would wait for. Where the
-    database is gone, so are the means to delete anything.
-    """
-    import psycopg
-
-    from riptide.database import connect
-    from riptide.errors import DatabaseError
-
-    connection = database.connection
-    if connection.info.transaction_status is psycopg.pq.TransactionStatus.ACTIVE:
-        connection.cancel()
-        connection.close()
-    if not connection.closed:
         try:
-            _clear_tables(plan, database)
-        except psycopg.OperationalError:
-            if not connection.closed:
-                raise
-        else:
-            return True
-    with suppress(DatabaseError), connect(target) as another:
-        database.connection = another
-        _clear_tables(plan, database)
-        return True
-    return False
-
-
-def _clear_tables(plan: Plan, database: Database) -> None:
-    for each in reversed(plan.tables):
-        if each.relation.is_table:
-            database.clear(each)
+            checks[each.plan.name] = each.run()
+        except WrongError as wrong:
+            return [wrong.check]
+    return [check for each in probes for check in checks[each.plan.name]]
 
 
 def _undeclared(relation: Relation) -> RlsCheck:

@@ -32,7 +32,7 @@ SARIF_HELP = "write a SARIF 2.1.0 report to this file, too"
     default=True,
     help={
         "target": TARGET_HELP,
-        "allow_remote": "allow it on a target that is not local (it makes and deletes two users)",
+        "allow_remote": "allow it on a target that is not local (it makes and deletes three users)",
         "clean": "only remove what a verification that was killed has left behind",
         "html": "write a page with every request and reply to this file, too",
         "mutation": "with --html: show this result of `inv rls.mutate --json`, too",
@@ -52,7 +52,7 @@ def verify(
     sarif: str | None = None,
     json: bool = False,
 ) -> None:
-    """Prove each table's Row Level Security as two users, anon and the service role."""
+    """Prove each table's Row Level Security as users, anon, pretenders and the service role."""
     from riptide import render
     from riptide.render import rls as show
     from riptide.rls import verify_rls
@@ -63,7 +63,7 @@ def verify(
         return
     if is_dry(c):
         render.lines(
-            [f"make two users, try every operation as each, delete them: {settings.target.name}"]
+            [f"make three users, try every operation as each, delete them: {settings.target.name}"]
         )
         return
     mutants = _mutation_from(mutation, html)
