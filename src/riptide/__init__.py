@@ -12,7 +12,9 @@ folder) and gives a frozen result or raises a `RiptideError`::
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from riptide._lazy import lazily
 
 if TYPE_CHECKING:
     from riptide.errors import (
@@ -86,10 +88,23 @@ __all__ = [
     "verify_rls",
 ]
 
-# Where each public name lives. They are imported when they are asked for (PEP 562): `inv --list`
+# Where each public name lives. They are imported when they are asked for: `inv --list`
 # and `import riptide` must not wait for what they do not use.
 _HOMES = {
+    "CommandError": "riptide.errors",
+    "ConfigError": "riptide.errors",
+    "DataLossError": "riptide.errors",
+    "DatabaseError": "riptide.errors",
+    "DriftError": "riptide.errors",
+    "Interrupted": "riptide.errors",
+    "LockTimeoutError": "riptide.errors",
+    "MigrationError": "riptide.errors",
+    "RiptideError": "riptide.errors",
+    "RlsError": "riptide.errors",
+    "RlsViolationError": "riptide.errors",
     "Settings": "riptide.settings",
+    "StackError": "riptide.errors",
+    "ToolNotFoundError": "riptide.errors",
     "apply_migrations": "riptide.migrations.push",
     "audit_rls": "riptide.rls.audit",
     "check_migrations": "riptide.migrations.check",
@@ -100,25 +115,18 @@ _HOMES = {
     "draft_rls": "riptide.rls.draft",
     "initialize_supabase": "riptide.migrations.init",
     "list_migrations": "riptide.migrations.history",
+    "mutate_rls": "riptide.rls",
     "open_stack": "riptide.stack",
     "plan_push": "riptide.migrations.plan",
     "repair_history": "riptide.migrations.repair",
     "reset_database": "riptide.migrations.reset",
     "restore_rows": "riptide.migrations.restore",
     "rollback_migrations": "riptide.migrations.rollback",
-    "mutate_rls": "riptide.rls",
     "verify_rls": "riptide.rls",
 }
 
 
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    value = getattr(import_module(_HOMES.get(name, "riptide.errors")), name)
-    globals()[name] = value
-    return value
+__getattr__ = lazily(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

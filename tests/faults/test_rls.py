@@ -81,15 +81,20 @@ def everything(url: str) -> Any:
         return connection.execute(ALL.encode()).fetchone()
 
 
+def wait_for_the_policy(connection: psycopg.Connection[Any]) -> None:
+    """Wait until the policy that sleeps keeps somebody waiting."""
+    waits = "select from pg_stat_activity where wait_event = 'PgSleep'"
+    deadline = time.monotonic() + 60
+    while not connection.execute(waits.encode()).rowcount:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
 def kill_in_the_middle(settings: Settings, url: str) -> str:
     """Start a verification and kill it while a policy keeps it waiting; give what it said."""
     process = inv(settings, "rls.verify")
-    waits = "select from pg_stat_activity where wait_event = 'PgSleep'"
     with psycopg.connect(url, autocommit=True) as connection:
-        deadline = time.monotonic() + 60
-        while not connection.execute(waits.encode()).rowcount:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        wait_for_the_policy(connection)
         process.kill()
         connection.execute(
             "select pg_terminate_backend(pid) from pg_stat_activity where wait_event = 'PgSleep'"
@@ -132,12 +137,8 @@ def test_a_verification_under_way_is_left_alone(started: tuple[Settings, str]) -
     settings, url = started
     process = inv(settings, "rls.verify")
     try:
-        waits = "select from pg_stat_activity where wait_event = 'PgSleep'"
         with psycopg.connect(url, autocommit=True) as connection:
-            deadline = time.monotonic() + 60
-            while not connection.execute(waits.encode()).rowcount:
-                assert time.monotonic() < deadline
-                time.sleep(0.05)
+            wait_for_the_policy(connection)
             during = everything(url)
             found = clean_rls(settings=settings)
             assert (found.users, dict(found.rows)) == ((), {})

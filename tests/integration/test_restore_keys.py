@@ -16,6 +16,17 @@ if TYPE_CHECKING:
 DROP = "drop table public.one;"
 
 
+def taken_back_and_put_back(db: Database) -> None:
+    """Take migration 2 back, which changes rows, apply it again, and have the rows as before."""
+    before = contents(db)
+    folder = rollback_migrations(settings=db.settings, allow_data_loss=True).saved_to
+    assert folder is not None
+    assert contents(db) != before
+    db.apply((2, "select 1;"))
+    restore(db, folder)
+    assert contents(db) == before
+
+
 @pytest.mark.parametrize("name", ["ltree", "citext"])
 def test_keys_of_an_extension_in_another_schema(db: Database, name: str) -> None:
     """A key whose equality is not PostgreSQL's own is compared by its own."""
@@ -41,17 +52,11 @@ def test_swapped_unique_values(db: Database, nulls: str, columns: str) -> None:
     db.sql("insert into public.one values (1, 10), (2, 20), (3, 30)")
     swap = """
     create temp table s on commit drop as select id, v from public.one;
-    {} delete from public.one; insert into public.one (id, v)
+    delete from public.one; insert into public.one (id, v)
     select a.id, b.v from pg_temp.s as a join pg_temp.s as b on b.id = a.id % 3 + 1;
     """
-    db.given(2, "select 1;", swap.format(""))
-    before = contents(db)
-    folder = rollback_migrations(settings=db.settings, allow_data_loss=True).saved_to
-    assert folder is not None
-    assert contents(db) != before
-    db.apply((2, "select 1;"))
-    restore(db, folder)
-    assert contents(db) == before
+    db.given(2, "select 1;", swap)
+    taken_back_and_put_back(db)
     null = db.sql(
         "select attnotnull from pg_attribute where attrelid = 'public.one'::regclass "
         "and attname = 'v'"
@@ -64,13 +69,7 @@ def test_key_that_is_equal_and_not_the_same(db: Database) -> None:
     db.given(1, "create table public.one (id numeric primary key, v int);", DROP)
     db.sql("insert into public.one values (1.50, 1), (2, 2)")
     db.given(2, "select 1;", "update public.one set id = trim_scale(id);")
-    before = contents(db)
-    folder = rollback_migrations(settings=db.settings, allow_data_loss=True).saved_to
-    assert folder is not None
-    assert contents(db) != before
-    db.apply((2, "select 1;"))
-    restore(db, folder)
-    assert contents(db) == before
+    taken_back_and_put_back(db)
 
 
 @pytest.mark.parametrize("number", [500, 1590])

@@ -8,10 +8,10 @@ import pytest
 from _rls import LEFT_BEHIND, cells, declare, verify
 from _rls_shapes import DECLARED, OWNER, READ_ONLY, table
 
+from riptide._jwt import signed
 from riptide.results import Verdict
 from riptide.rls.endpoint import Endpoint
 from riptide.rls.intent import read_intent
-from riptide.rls.tokens import signed
 from riptide.rls.verify import verification
 
 if TYPE_CHECKING:

@@ -6,7 +6,9 @@ in their metadata hold keys or passwords: they are left out of ``repr()`` and of
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from riptide._lazy import lazily
 
 if TYPE_CHECKING:
     from riptide.results._base import Result
@@ -82,7 +84,7 @@ __all__ = [
     "Verdict",
 ]
 
-# Imported when they are asked for (PEP 562): to make all of these classes takes 40 ms, and a task
+# Imported when they are asked for: to make all of these classes takes 40 ms, and a task
 # needs one or two.
 _HOMES = {
     "AuditFinding": "audit",
@@ -128,11 +130,4 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = lazily(__name__, {name: f"{__name__}.{home}" for name, home in _HOMES.items()})

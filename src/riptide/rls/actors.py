@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from riptide._interrupts import ignored
-from riptide.rls.tokens import claims_of, expired, forged, metadata_to_claim, signed, unsigned
+from riptide._jwt import signed
+from riptide.rls.tokens import claims_of, expired, forged, metadata_to_claim, unsigned
 from riptide.rls.users import Users
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ def _actors(
         pretender("a token that somebody else signed", forged(owner.claims), owner.claims),
         pretender("a token that nobody signed", unsigned(owner.claims), owner.claims),
     ]
-    secret, not_tried = endpoint.jwt_secret, ()
+    secret = endpoint.jwt_secret
     if secret:
         late = expired(owner.claims, secret)
         bad.insert(0, pretender("an expired token", late, owner.claims))
@@ -155,7 +156,7 @@ def _actors(
             claims=without,
         ),
         bad_tokens=tuple(bad),
-        not_tried=not_tried if secret else (UNSIGNABLE,),
+        not_tried=() if secret else (UNSIGNABLE,),
     )
 
 

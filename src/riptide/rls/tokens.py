@@ -1,19 +1,19 @@
 """Makes tokens that an honest Auth server never would, and claims that a user makes up.
 
-HS256 (RFC 7515) is what a local stack signs with; a token that it did not sign has to be refused
-whatever its header says (RFC 8725, section 3.1).
+A token that the server did not sign has to be refused whatever its header says (RFC 8725, section
+3.1).
 """
 
 from __future__ import annotations
 
 import base64
-import hashlib
-import hmac
 import json
 import re
 import secrets
 import time
 from typing import TYPE_CHECKING, Any
+
+from riptide._jwt import part, signed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -44,16 +44,9 @@ def claims_of(token: str) -> dict[str, Any]:
     return dict(claims)
 
 
-def signed(claims: Mapping[str, Any], secret: str) -> str:
-    """Give a token with these claims, signed with HS256."""
-    text = f"{_part({'alg': 'HS256', 'typ': 'JWT'})}.{_part(claims)}"
-    signature = hmac.new(secret.encode(), text.encode(), hashlib.sha256).digest()
-    return f"{text}.{base64.urlsafe_b64encode(signature).rstrip(b'=').decode()}"
-
-
 def unsigned(claims: Mapping[str, Any]) -> str:
     """Give a token that says of itself that nobody signed it."""
-    return f"{_part({'alg': 'none', 'typ': 'JWT'})}.{_part(claims)}."
+    return f"{part({'alg': 'none', 'typ': 'JWT'})}.{part(claims)}."
 
 
 def forged(claims: Mapping[str, Any]) -> str:
@@ -78,8 +71,3 @@ def metadata_to_claim(texts: Iterable[str]) -> dict[str, Any]:
         for found in _COMPARED.finditer(text):
             claimed[found["key"]] = found["value"]
     return claimed
-
-
-def _part(value: Mapping[str, Any]) -> str:
-    text = json.dumps(value, separators=(",", ":")).encode()
-    return base64.urlsafe_b64encode(text).rstrip(b"=").decode()

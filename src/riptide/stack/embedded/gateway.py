@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import hmac
 import json
 import os
 import time
@@ -12,6 +10,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from riptide._jwt import signed
 from riptide.errors import StackError
 from riptide.stack.embedded.bundle import ENTRY, bundled
 from riptide.stack.ports import HOST
@@ -44,16 +43,8 @@ def legacy_key(role: str, jwt_secret: str) -> str:
         role: ``anon`` or ``service_role``.
         jwt_secret: What signs it.
     """
-
-    def part(data: bytes) -> str:
-        return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
-    def text(data: dict[str, Any]) -> bytes:
-        return json.dumps(data, separators=(",", ":")).encode()
-
     claims = {"iss": _LEGACY_CLAIMS["iss"], "role": role, "exp": _LEGACY_CLAIMS["exp"]}
-    head = f"{part(text({'alg': 'HS256', 'typ': 'JWT'}))}.{part(text(claims))}"
-    return f"{head}.{part(hmac.digest(jwt_secret.encode(), head.encode(), 'sha256'))}"
+    return signed(claims, jwt_secret)
 
 
 @dataclass(frozen=True, kw_only=True)
