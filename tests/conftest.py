@@ -6,6 +6,8 @@ import os
 import shutil
 import signal
 import tempfile
+from contextlib import ExitStack
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +17,7 @@ from _database import Database
 from riptide.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     from riptide.results import StackStatus
 
@@ -37,6 +39,31 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         folder = item.path.parent.name
         if folder in ("integration", "faults"):
             item.add_marker(folder)
+
+
+# The fixture that is being set up, or the test that runs. The session's fixtures are not seen here:
+# for them pytest asks the hooks of the folder that it was started in.
+_at_work: list[pytest.FixtureDef[object] | pytest.Item] = []
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(fixturedef: pytest.FixtureDef[object]) -> Generator[None, object, object]:
+    """Know which fixture makes a project."""
+    _at_work.append(fixturedef)
+    try:
+        return (yield)
+    finally:
+        _at_work.pop()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Know which test makes a project."""
+    _at_work.append(item)
+    try:
+        return (yield)
+    finally:
+        _at_work.pop()
 
 
 _given: set[int] = set()
@@ -70,15 +97,19 @@ def _own_environment() -> Iterator[None]:
 def make_project(_own_environment: None) -> Iterator[Callable[..., Settings]]:
     """Give a function that makes a project in a folder of its own, on free ports.
 
-    Whatever stack it was given is stopped, and its data deleted, at the end of the session.
+    Its stack ends, and its data goes, with the test or the fixture that asked for it. Fifty of them
+    at once would slow each look for a process.
     """
-    made: list[Settings] = []
+    from riptide.stack.embedded.stack import EmbeddedStack
+
+    made = count()
     # Not tmp_path: pytest makes that 0700, and as root PostgreSQL runs as somebody else.
     base = Path(tempfile.mkdtemp(prefix="riptide-tests-"))
     base.chmod(0o755)
 
     def make(*, schema: bool = False, backend: str = "embedded") -> Settings:
-        root = base / f"project{len(made)}"
+        number = next(made)
+        root = base / f"project{number}"
         if schema:
             shutil.copytree(
                 ROOT / "supabase", root / "supabase", ignore=shutil.ignore_patterns(".*")
@@ -87,7 +118,7 @@ def make_project(_own_environment: None) -> Iterator[Callable[..., Settings]]:
             for name in ("migrations", "rollbacks"):
                 (root / "supabase" / name).mkdir(parents=True)
             (root / "supabase" / "config.toml").write_text(
-                f'project_id = "test{len(made)}"\n', encoding="utf-8"
+                f'project_id = "test{number}"\n', encoding="utf-8"
             )
         api_port, db_port = own_port(), own_port()
         settings = Settings.load(
@@ -97,15 +128,17 @@ def make_project(_own_environment: None) -> Iterator[Callable[..., Settings]]:
             db_port=db_port,
             environ={name: os.environ[name] for name in KEPT if name in os.environ},
         )
-        made.append(settings)
+
+        def end() -> None:
+            if settings.run_dir.exists():
+                EmbeddedStack(settings).stop(delete_data=True)
+
+        later = _at_work[-1].addfinalizer if _at_work else session.callback
+        later(end)
         return settings
 
-    yield make
-    from riptide.stack.embedded.stack import EmbeddedStack
-
-    for settings in made:
-        if settings.run_dir.exists():
-            EmbeddedStack(settings).stop(delete_data=True)
+    with ExitStack() as session:
+        yield make
     shutil.rmtree(base)
 
 

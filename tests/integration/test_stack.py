@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import stat
+import subprocess
 import time
 import urllib.error
 import urllib.request
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
@@ -20,6 +23,7 @@ import pytest
 from riptide import StackError, open_stack
 from riptide.project_config import ProjectConfig
 from riptide.settings import Settings
+from riptide.stack.embedded.bundle import ENTRY
 from riptide.stack.embedded.gateway import legacy_key
 from riptide.stack.embedded.stack import EmbeddedStack
 from riptide.stack.embedded.state import State
@@ -55,6 +59,32 @@ def test_listens_on_loopback_only(stack: StackStatus) -> None:
         if each.status == psutil.CONN_LISTEN
     }
     assert addresses == {"127.0.0.1"}
+
+
+@pytest.mark.parametrize("kept", [None, b"not V8's"])
+def test_code_of_the_gateway_is_kept(
+    project: Settings, stack: StackStatus, tmp_path: Path, kept: bytes | None
+) -> None:
+    """Where V8 has kept no code, or takes what is there for none of its, it is made anew."""
+    running = psutil.Process(stack.pids["gateway"])
+    program = next(each for each in running.cmdline() if each.endswith(ENTRY))
+    folder = tmp_path / "copy"
+    shutil.copytree(Path(program).parent, folder)
+    (code,) = folder.glob("code-*")
+    size = code.stat().st_size
+    code.unlink()
+    if kept is not None:
+        code.write_bytes(kept)
+    argv = [each if each != program else str(folder / ENTRY) for each in running.cmdline()]
+    made = []
+    for _ in range(2):
+        done = subprocess.run([*argv, "--migrate"], capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
+        made.append(code.stat())
+    assert made[0].st_size > size / 2
+    # The second took what the first had made.
+    assert (made[1].st_ino, made[1].st_mtime_ns) == (made[0].st_ino, made[0].st_mtime_ns)
+    assert list(folder.glob("*.tmp")) == []
 
 
 def test_data_directory_is_private(stack: StackStatus) -> None:

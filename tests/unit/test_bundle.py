@@ -34,7 +34,7 @@ def argv(fp: FakeProcess, toolchain: Toolchain) -> Command:
     """Give the command, whatever its output is to be called."""
     esbuild = toolchain.node_modules / "@esbuild" / "linux-x64" / "bin" / "esbuild"
     options = bundle._OPTIONS
-    return Command([str(esbuild), "gateway.mjs", *options, fp.any(min=1, max=1)])
+    return Command([str(esbuild), "gateway_main.mjs", *options, fp.any(min=1, max=1)])
 
 
 def outfile(fp: FakeProcess) -> Path:
@@ -54,10 +54,13 @@ def test_bundle_is_made_once(fp: FakeProcess, toolchain: Toolchain) -> None:
 
     fp.register(argv(fp, toolchain), callback=write)
     bundle.ensure_bundle(toolchain, SubprocessRunner())
-    assert bundle.bundled(toolchain).read_text() == "joined"
-    assert [each.name for each in toolchain.root.rglob("*")] == [
+    made = bundle.bundled(toolchain)
+    assert made.with_name("gateway_main.cjs").read_text() == "joined"
+    assert "gateway_main.cjs" in made.read_text()
+    assert sorted(each.name for each in toolchain.root.rglob("*")) == [
         f"gateway-{bundle.files_digest()}",
-        "gateway.mjs",
+        "gateway.cjs",
+        "gateway_main.cjs",
     ]
     bundle.ensure_bundle(toolchain, SubprocessRunner())
     assert len(fp.calls) == 1

@@ -2,28 +2,18 @@
 //
 // PostgREST lets PostgreSQL write the JSON, GoTrue lets Go write it. Each type below gives the same text as theirs.
 import { AsyncLocalStorage } from "node:async_hooks";
-import v8 from "node:v8";
-import vm from "node:vm";
 
 /** The REST request that runs: { claims, schema, method, path, headers, cookies, readOnly }. */
 export const restRequest = new AsyncLocalStorage();
 
-/**
- * JSON.rawJSON puts a number into JSON digit by digit, which a JavaScript number cannot above 2^53. Node.js 20 has it
- * behind a flag of V8 that only contexts made afterwards see; what such a context makes works in ours.
- */
-function findRawJson() {
-  if (JSON.rawJSON) return JSON.rawJSON;
-  v8.setFlagsFromString("--harmony-json-parse-with-source");
-  return vm.runInNewContext("JSON.rawJSON") ?? String;
-}
-const rawJson = findRawJson();
+// Puts a number into JSON digit by digit, which a JavaScript number cannot above 2^53. Node.js 20 has it by a flag.
+const { rawJSON } = JSON;
 
 /** A number with all its digits (1.10 and 9007199254740993 included); NaN and Infinity are strings in JSON. */
 function exactNumber(text) {
   const number = Number(text);
   if (!Number.isFinite(number)) return text;
-  return String(number) === text ? number : rawJson(text);
+  return String(number) === text ? number : rawJSON(text);
 }
 const finiteNumber = (text) => (Number.isFinite(Number(text)) ? Number(text) : text);
 

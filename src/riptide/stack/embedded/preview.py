@@ -16,7 +16,7 @@ def preview(action: str, settings: Settings, cluster: Cluster) -> list[str]:
     copy = f"copy a prepared PostgreSQL data directory to {data_dir}"
     run = [
         f"postgres -D {data_dir} -p {settings.config.db_port}",
-        f"node gateway.mjs {settings.run_dir}",
+        f"node gateway.cjs {settings.run_dir}",
     ]
     return {
         "start": run if cluster.files.exists else [copy, *run],

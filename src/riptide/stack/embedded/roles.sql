@@ -3,7 +3,7 @@
 --
 -- Run once, as the bootstrap superuser (`initdb -U supabase_admin`), in database `postgres`, as one multi-statement
 -- string: plain SQL, no psql commands. It is one transaction, so a failure leaves an empty cluster behind.
--- The tables of schema auth come afterwards, from `node gateway.mjs <run_dir> --migrate`.
+-- The tables of schema auth come afterwards, from `node gateway.cjs <run_dir> --migrate`.
 --
 -- What a rule follows is named beside it: supabase/postgres means github.com/supabase/postgres, migrations/db.
 

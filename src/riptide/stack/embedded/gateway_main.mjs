@@ -1,9 +1,10 @@
 // The API of the embedded stack: @supabase/lite's PostgREST and GoTrue on a real PostgreSQL 17, with what lite 0.10
 // lacks of Supabase put right, behind the routes and key checks of Supabase's own gateway.
 //
-//   node gateway.mjs <run_dir>             serve what <run_dir>/gateway.json says, until SIGTERM
-//   node gateway.mjs <run_dir> --migrate   make the tables of schema auth, and end
+//   node gateway.cjs <run_dir>             serve what <run_dir>/gateway.json says, until SIGTERM
+//   node gateway.cjs <run_dir> --migrate   make the tables of schema auth, and end
 //
+// gateway.cjs is what Node.js is given: it starts all of this, joined into one file, with V8's cache of its code.
 // Exit codes: 0 done, 1 failed, 2 used wrongly. One line a request goes to stdout, errors to stderr; neither ever
 // holds a key, a token, a password or an email.
 import { createServer } from "node:http";
@@ -114,16 +115,19 @@ async function serve(config) {
   database.loadRest();
 }
 
-const [runDir, flag, ...rest] = process.argv.slice(2);
-if (!runDir || rest.length > 0 || (flag !== undefined && flag !== "--migrate")) {
-  die(2, "usage: node gateway.mjs <run_dir> [--migrate]");
-}
-try {
-  const config = readConfig(runDir);
-  if (flag === "--migrate") await migrate(config);
-  else await serve(config);
-} catch (error) {
-  if (error instanceof ConfigError) die(2, error.message);
-  if (error.code === "3F000") die(1, "the database has no schema auth: roles.sql has not been applied to it");
-  die(1, error.severity ? describe(error) : error.message);
+/** Do what the command line says; what this gives is there once the API serves, or the tables are made. */
+export async function main() {
+  const [runDir, flag, ...rest] = process.argv.slice(2);
+  if (!runDir || rest.length > 0 || (flag !== undefined && flag !== "--migrate")) {
+    die(2, "usage: node gateway.cjs <run_dir> [--migrate]");
+  }
+  try {
+    const config = readConfig(runDir);
+    if (flag === "--migrate") await migrate(config);
+    else await serve(config);
+  } catch (error) {
+    if (error instanceof ConfigError) die(2, error.message);
+    if (error.code === "3F000") die(1, "the database has no schema auth: roles.sql has not been applied to it");
+    die(1, error.severity ? describe(error) : error.message);
+  }
 }
