@@ -30,6 +30,23 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals and descriptors")
 
 
+def test_ctrl_c_while_a_library_makes_a_class_exits_with_130(tmp_path: Path) -> None:
+    """CPython remembers a Ctrl-C in an `exec` of a library's, and would end `-m invoke` by it."""
+    (tmp_path / "tasks.py").write_text(
+        "from riptide.tasks._task import task\n\n\n@task()\ndef load(context):\n"
+        "    exec('import signal; signal.raise_signal(signal.SIGINT)')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "invoke", "load"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 130
+    assert "error: interrupted" in done.stderr
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_start_that_is_ended_leaves_nothing(
     make_project: Callable[..., Settings], number: signal.Signals

@@ -107,6 +107,10 @@ def _way_out(error: BaseException, signal_number: int | None) -> BaseException:
         return Exit(code=128 + signal_number)
     if isinstance(error, KeyboardInterrupt):
         _interrupted("interrupted", error)
+        # `python -m invoke` ends itself by SIGINT, whatever its code, where Ctrl-C came during an
+        # exec() as dataclasses and pydantic have it; the next exec() makes CPython forget that
+        # (run_eval_code_obj in https://github.com/python/cpython/blob/3.11/Python/pythonrun.c).
+        exec("")  # noqa: S102
         return Exit(code=_INTERRUPTED)
     if isinstance(error, BrokenPipeError):  # `inv … | head`: the reader has seen enough
         _streams.discard()
