@@ -33,12 +33,18 @@ ROOT = Path(__file__).resolve().parent.parent
 KEPT = {"RIPTIDE_CACHE_DIR", "RIPTIDE_RUN_AS"}
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark each test by the folder it is in."""
+    """Mark each test by the folder it is in; let those go first that may take long.
+
+    The others stay in pytest-randomly's order. One that takes minutes and comes last would have all
+    other workers wait for it.
+    """
     for item in items:
         folder = item.path.parent.name
         if folder in ("integration", "faults"):
             item.add_marker(folder)
+    items.sort(key=lambda item: item.get_closest_marker("timeout") is None)
 
 
 # The fixture that is being set up, or the test that runs. The session's fixtures are not seen here:
