@@ -1,10 +1,8 @@
-"""What the fault tests of the embedded stack share: its processes, its rows, a real `inv`."""
+"""What the fault tests of the embedded stack share: its processes, its rows."""
 
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import psutil
@@ -17,8 +15,6 @@ if TYPE_CHECKING:
 
     from riptide.results import StackStatus
     from riptide.settings import Settings
-
-TASKS = "from riptide.tasks import namespace\n\nns = namespace()\n"
 
 
 def processes_of(settings: Settings) -> list[psutil.Process]:
@@ -47,23 +43,3 @@ def rows(status: StackStatus) -> list[tuple[int]]:
 def living(pids: Iterable[int]) -> set[int]:
     """Give those of some processes that live."""
     return {pid for pid in pids if find(pid) is not None}
-
-
-def inv(settings: Settings, *words: str) -> subprocess.Popen[str]:
-    """Start a real `inv` in a project's folder."""
-    (settings.root / "tasks.py").write_text(TASKS, encoding="utf-8")
-    return subprocess.Popen(
-        [sys.executable, "-m", "invoke", *words],
-        cwd=settings.root,
-        env={
-            **os.environ,
-            "RIPTIDE_STACK": "embedded",
-            "SUPABASE_API_PORT": str(settings.config.api_port),
-            "SUPABASE_DB_PORT": str(settings.config.db_port),
-        },
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )

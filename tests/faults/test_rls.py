@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
-from _stacks import inv
+from _inv import inv
 
 from riptide import clean_rls, open_stack, verify_rls
 from riptide.errors import ConfigError

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
-from _stacks import inv, processes_of, rows
+from _inv import inv
+from _stacks import processes_of, rows
 
 from riptide import StackError, open_stack
 from riptide.stack.embedded.postgres import Cluster

@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from _stacks import fill, inv, living, processes_of, rows
+from _inv import inv
+from _stacks import fill, living, processes_of, rows
 
 from riptide import open_stack
 

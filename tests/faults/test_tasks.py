@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 
 import psutil
 import pytest
+from _inv import TASKS, inv
 from _requires import require
-from _stacks import TASKS, inv, processes_of
+from _stacks import processes_of
 
 from riptide import open_stack
 
