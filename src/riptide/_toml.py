@@ -11,15 +11,19 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def read_toml(path: Path) -> tuple[str, dict[str, Any]]:
+def read_toml(path: Path, name: str = "") -> tuple[str, dict[str, Any]]:
     """Give a file of ``supabase/``: its text and what it says.
+
+    Args:
+        path: The file.
+        name: What a person calls it, where it is not in ``supabase/``.
 
     Raises:
         ConfigError: It is not there or cannot be read, is not UTF-8, or is not TOML.
     """
     import tomllib
 
-    where = f"supabase/{path.name}"
+    where = name or f"supabase/{path.name}"
     try:
         # Editors on Windows write a byte order mark, which is none of TOML's characters.
         text = path.read_text(encoding="utf-8-sig")

@@ -131,6 +131,17 @@ class SupabaseCLI:
         flags = ["--type=all", "--level=info", "--fail-on=none"]
         return self.argv("db", "advisors", *flags, *target_flags(self.settings.target))
 
+    def types_argv(self, schemas: Sequence[str]) -> list[str]:
+        """``supabase gen types --lang=python``: prints Python, whatever output format is asked for.
+
+        Every database but the linked project's is named by its URL: for the local one the CLI
+        looks for a container, which there may be none of.
+        """
+        target = self.settings.target
+        where = target_flags(target) if target.kind == LINKED else [f"--remote={_shown(target)}"]
+        chosen = [f"--schema={each}" for each in schemas]
+        return self.argv("gen", "types", "--lang=python", *chosen, *where)
+
     def start_argv(self) -> list[str]:
         """``supabase start``."""
         return self.argv("start")
@@ -201,6 +212,33 @@ class SupabaseCLI:
             on_stderr=on_stderr,
         )
         return parse(completed)
+
+    def run_for_text(
+        self, argv: list[str], what: str, *, state: str, timeout: float | None = None
+    ) -> str:
+        """Run a command line whose answer is a text of its own, and give it.
+
+        Args:
+            argv: The command line.
+            what: The command, for an error.
+            state: What state things are in when it fails.
+            timeout: Seconds after which it is ended.
+
+        Raises:
+            ToolNotFoundError: The executable cannot be run.
+            DatabaseError: It does not reach the database.
+            CommandError: It failed.
+        """
+        completed = self.runner.run(
+            argv, cwd=self.settings.root, env=self.environment(), timeout=timeout
+        )
+        if completed.exit_code != 0:
+            link = "supabase link, or --target remote"
+            is_linked = self.settings.target.kind == LINKED
+            raise failure(
+                parse(completed), what, state=state, next_step=link if is_linked else None
+            )
+        return completed.stdout
 
 
 def target_flags(target: Target) -> list[str]:

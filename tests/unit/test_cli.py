@@ -49,6 +49,9 @@ def test_other_argv(cli: SupabaseCLI, settings: Settings) -> None:
     assert cli.list_argv() == [program, "migration", "list", *end]
     advisors = ["--type=all", "--level=info", "--fail-on=none"]
     assert cli.advisors_argv() == [program, "db", "advisors", *advisors, *end]
+    gen = [program, "gen", "types", "--lang=python", "--schema=public", "--schema=other"]
+    local = f"--remote={settings.local_db_url}"
+    assert cli.types_argv(["public", "other"]) == [*gen, local, *end]
     assert cli.start_argv() == [program, "start", *end]
     assert cli.status_argv() == [program, "status", *end]
     assert cli.stop_argv() == [program, "stop", *end]

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from riptide.results.audit import AuditFinding, AuditReport
     from riptide.results.check import CheckFinding, CheckReport, CheckStep, Level
     from riptide.results.diff import DiffResult
+    from riptide.results.generated import GeneratedFile
     from riptide.results.lint import Finding
     from riptide.results.migrations import (
         InitResult,
@@ -52,6 +53,7 @@ __all__ = [
     "DiffResult",
     "Fate",
     "Finding",
+    "GeneratedFile",
     "HistoryDiagnosis",
     "InitResult",
     "Level",
@@ -97,6 +99,7 @@ _HOMES = {
     "DiffResult": "diff",
     "Fate": "mutation",
     "Finding": "lint",
+    "GeneratedFile": "generated",
     "HistoryDiagnosis": "repair",
     "InitResult": "migrations",
     "Level": "check",

@@ -25,13 +25,13 @@ _ONLY_PRINTS = {"--list", "-l", "--help", "-h", "--version", "-V"}
 
 def namespace() -> Collection:
     """Give the collection with every task of RipTide, for a project's ``tasks.py``."""
-    from riptide.tasks import migrate, rls, stack, top
+    from riptide.tasks import db, migrate, rls, stack, top
 
     if set(sys.argv[1:2]) & _ONLY_PRINTS and hasattr(signal, "SIGPIPE"):
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `inv --list | head`: no traceback
 
     # `inv migrate.dry-run` or `migrate.dry_run`? Names stay as they are written.
     root = Collection(top.up, top.down, top.test)
-    for module in (migrate, stack, rls):
+    for module in (migrate, stack, rls, db):
         root.add_collection(Collection.from_module(module))
     return root

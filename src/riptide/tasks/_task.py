@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from invoke.context import Context
 
     from riptide.cli import SupabaseCLI
-    from riptide.results import AuditReport, CheckReport, MutationReport, RlsReport
+    from riptide.results import AuditReport, CheckReport, GeneratedFile, MutationReport, RlsReport
     from riptide.settings import Settings
 
-    Report = AuditReport | CheckReport | MutationReport | RlsReport
+    Report = AuditReport | CheckReport | GeneratedFile | MutationReport | RlsReport
 
 # The exit code of a program that SIGINT ended, as shells have it.
 _INTERRUPTED = 130

@@ -1,0 +1,1 @@
+"""Files that are made from the database's catalog: Pydantic models, documentation."""
