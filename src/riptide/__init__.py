@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from riptide.rls import clean_rls, mutate_rls, verify_rls
     from riptide.rls.audit import audit_rls
     from riptide.rls.draft import draft_rls
+    from riptide.schema.docs import generate_docs
     from riptide.schema.types import generate_types
     from riptide.settings import Settings
     from riptide.stack import open_stack
@@ -77,6 +78,7 @@ __all__ = [
     "diagnose_history",
     "diff_migration",
     "draft_rls",
+    "generate_docs",
     "generate_types",
     "initialize_supabase",
     "list_migrations",
@@ -115,6 +117,7 @@ _HOMES = {
     "diagnose_history": "riptide.migrations.diagnose",
     "diff_migration": "riptide.migrations.diff",
     "draft_rls": "riptide.rls.draft",
+    "generate_docs": "riptide.schema.docs",
     "generate_types": "riptide.schema.types",
     "initialize_supabase": "riptide.migrations.init",
     "list_migrations": "riptide.migrations.history",

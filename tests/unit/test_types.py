@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from riptide import generate_types
 from riptide.errors import CommandError, ConfigError, DatabaseError
 from riptide.runner import Completed
 from riptide.schema.mend import HEADER, mend
+from riptide.target import Target
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -156,7 +158,7 @@ def project(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """Give a project whose stack is taken to run and whose CLI to be there."""
     monkeypatch.setattr("riptide.migrations.push.require_local_stack", lambda *_, **__: None)
     monkeypatch.setattr("riptide.toolchain.find_cli", lambda *_, **__: Path("supabase"))
-    return settings
+    return replace(settings, target=Target(kind="linked"))  # the one that nothing is asked of
 
 
 def test_written_then_current_then_not(project: Settings) -> None:

@@ -48,16 +48,18 @@ def generate_types(
         progress: Called with a phrase before something that takes time.
 
     Raises:
-        ConfigError: A setting cannot be used, there is a file of that name that was not made here,
-            or it cannot be written.
+        ConfigError: A setting cannot be used, there is no such schema, there is a file of that name
+            that was not made here, or it cannot be written.
         StackError: The target is local, and this project's own stack does not run.
         DatabaseError: The database cannot be reached.
         ToolNotFoundError: There is no supported Supabase CLI.
         CommandError: The CLI failed, or printed what is no Python.
     """
     from riptide.cli import SupabaseCLI
+    from riptide.database import connect
     from riptide.migrations.push import require_local_stack
     from riptide.runner import SubprocessRunner
+    from riptide.schema.described import require_schemas
     from riptide.schema.mend import mend
     from riptide.schema.outputs import hold_to, read_present
     from riptide.settings import Settings
@@ -73,6 +75,9 @@ def generate_types(
     _refuse_foreign(chosen.path, present)
     require_local_stack(settings, runner)
     binary = find_cli(settings, runner=runner, progress=tell, state="nothing was written")
+    if settings.target.url:  # the CLI takes a schema that is not there for an empty one
+        with connect(settings.target) as connection:
+            require_schemas(connection, wanted)
     tell("supabase gen types")
     cli = SupabaseCLI(binary, settings, runner)
     printed = cli.run_for_text(
