@@ -19,6 +19,7 @@ import httpx
 import psutil
 import psycopg
 import pytest
+from _inv import inv
 
 from riptide import StackError, open_stack
 from riptide.project_config import ProjectConfig
@@ -210,6 +211,22 @@ def test_changed_configuration_reaches_a_running_stack(
 
     again = open_stack(changed).start()
     assert (again.started, again.renewed, again.pids) == (False, False, after.pids)
+
+
+def test_exposed_schema_that_does_not_exist_is_told(make_project: Callable[..., Settings]) -> None:
+    """A start warns of each schema that the API is to serve and the database has not."""
+    settings = make_project()
+    config = settings.root / "supabase" / "config.toml"
+    text = '[api]\nschemas = ["public", "graphql_public", "api", "b;\\"c"]\n'
+    config.write_text(config.read_text() + text, encoding="utf-8")
+    said, _ = inv(settings, "stack.start").communicate()
+    for name in ("api", 'b;"c'):
+        assert f"warning: schema {name} of [api] schemas does not exist" in said
+    assert "next:  inv migrate.push" in said
+    with psycopg.connect(settings.local_db_url) as session:
+        session.execute("create schema api")
+    again, _ = inv(settings, "stack.start", "--json").communicate()
+    assert json.loads(again[again.index("{") :])["missing_schemas"] == ['b;"c']
 
 
 def test_two_starts_at_once_give_one_stack(make_project: Callable[..., Settings]) -> None:

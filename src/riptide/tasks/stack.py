@@ -23,22 +23,28 @@ if TYPE_CHECKING:
 def start(c: Context, backend: str | None = None, json: bool = False) -> None:
     """Start the local stack; where it runs, only what config.toml changed is taken over."""
     from riptide import render
+    from riptide.render.schemas import missing_schema
     from riptide.stack import open_stack
+    from riptide.stack.schemas import missing_schemas
 
-    stack = open_stack(settings_for(backend=backend))
+    settings = settings_for(backend=backend)
+    stack = open_stack(settings)
     if is_dry(c):
         render.lines(stack.preview("start"))
         return
     with render.progress() as progress:
         status = stack.start(progress=progress)
+    missing = missing_schemas(status, settings)
     if json:
-        render.as_json(status)
+        render.as_json(status, missing_schemas=missing)
     else:
         render.stack(status, verb="started" if status.started else "")
         if status.renewed:
             render.lines(["the API was restarted; the database ran already and went on"])
         elif not status.started:
             render.lines(["it ran already; nothing was changed"])
+        for schema in missing:
+            missing_schema(schema)
 
 
 @task(
