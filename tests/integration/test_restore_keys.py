@@ -86,6 +86,5 @@ def test_table_of_many_columns(db: Database, number: int) -> None:
     assert result.saved_to is not None
     assert [len(each.columns) for each in result.migrations[0].lost] == [number]
     db.apply((2, "select 1;"))
-    if number == 500:
-        restore(db, result.saved_to)
-        assert db.sql("select count(distinct (c0, c499)) from public.one") == [(1,)]
+    restore(db, result.saved_to)
+    assert db.sql(f"select count(distinct (c0, c{number - 1})) from public.one") == [(1,)]

@@ -27,7 +27,8 @@ select c.oid::bigint, format('%%I.%%I', n.nspname, c.relname), n.nspname, c.reln
   c.relkind::text,
   c.relfilenode::bigint, n.nspname = any(%(managed)s) or n.nspname ~ '^pg_',
   pg_stat_get_xact_tuples_inserted(c.oid), pg_stat_get_xact_tuples_updated(c.oid),
-  pg_stat_get_xact_tuples_deleted(c.oid)
+  pg_stat_get_xact_tuples_deleted(c.oid),
+  case when c.relispartition then pg_partition_root(c.oid)::oid::bigint end
 from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
 where c.relkind in ('r', 'p', 'S') and c.relpersistence <> 't'
   and (n.nspname !~ '^pg_' or c.relname in ('pg_largeobject', 'pg_largeobject_metadata'))
@@ -71,8 +72,14 @@ class Relation:
     inserted: int
     updated: int
     deleted: int
+    root: int | None = None  # of a partition: the partitioned table that it belongs to
     columns: tuple[Column, ...] = ()
     position: Position | None = None  # of a sequence
+
+    @property
+    def rows(self) -> str:
+        """Its rows in SQL: those of its own, and not those of tables that inherit from it."""
+        return self.full_name if self.kind == "p" else f"only {self.full_name}"
 
     @property
     def stored(self) -> tuple[Column, ...]:
@@ -98,6 +105,8 @@ class Footprint:
         managed: The platform's own tables whose rows were touched.
         sequences: Sequences that are gone.
         positions: Sequences that would give numbers again which they had given.
+        moved: Partitions whose rows may be in another one of the same table, with that table's
+            number. They are in none of the sets above: the table is, as ``altered``.
     """
 
     dropped: dict[int, Relation] = field(default_factory=dict)
@@ -109,6 +118,12 @@ class Footprint:
     managed: tuple[str, ...] = ()
     sequences: dict[int, Relation] = field(default_factory=dict)
     positions: dict[int, Relation] = field(default_factory=dict)
+    moved: dict[int, int] = field(default_factory=dict)
+
+    @property
+    def emptied(self) -> dict[int, Relation]:
+        """Tables that go with their rows."""
+        return {key: each for key, each in self.dropped.items() if key not in self.moved}
 
     @property
     def shrunk(self) -> frozenset[int]:
@@ -129,6 +144,7 @@ class Footprint:
             )
             and other.shrunk <= self.shrunk
             and other.altered <= self.altered
+            and other.moved.keys() <= self.moved.keys()
             and other.sequences.keys() <= self.sequences.keys()
             and other.positions.keys() <= self.positions.keys()
         )
@@ -147,6 +163,7 @@ class Footprint:
             altered=self.altered | other.altered,
             sequences={**self.sequences, **other.sequences},
             positions={**self.positions, **other.positions},
+            moved={**self.moved, **other.moved},
         )
 
 
@@ -202,13 +219,15 @@ def between(before: Inventory, after: Inventory) -> Footprint:
             updated[key] = new.updated - old.updated
         if _altered(old, new):
             altered.add(key)
+    moved = _moved_rows(before, after, deleted | rewritten | gone.keys())
     return Footprint(
         dropped={key: each for key, each in gone.items() if each.kind == "r"},
         columns=columns,
-        deleted=frozenset(deleted),
-        rewritten=frozenset(rewritten),
+        deleted=frozenset(deleted - moved.keys()),
+        rewritten=frozenset(rewritten - moved.keys()),
         updated=updated,
-        altered=frozenset(altered),
+        altered=frozenset(altered - moved.keys() | set(moved.values())),
+        moved=moved,
         managed=tuple(managed),
         sequences={key: each for key, each in gone.items() if each.kind == "S"},
         positions=_positions(before, after),
@@ -223,6 +242,24 @@ def _positions(before: Inventory, after: Inventory) -> dict[int, Relation]:
         {(key, column.number) for key, each in after.items() for column in each.columns},
     )
     return {key: before[key] for key in sorted(lost)}
+
+
+def _moved_rows(before: Inventory, after: Inventory, losing: set[int]) -> dict[int, int]:
+    """Give the partitions of each table in which some have lost rows and some have got new ones.
+
+    An update of what says where a row belongs is a deletion here and an insertion there
+    (https://www.postgresql.org/docs/17/ddl-partitioning.html). What became of the rows can only be
+    told for the table as a whole; not where one of them was detached, and is a table of its own.
+    """
+    gaining = set()
+    for key, each in after.items():
+        was = before.get(key)
+        if each.root is not None and each.inserted > (was.inserted if was else 0):
+            gaining.add(each.root)
+    leaves = {key: each.root for key, each in before.items() if each.kind == "r" and each.root}
+    roots = {root for key, root in leaves.items() if key in losing} & gaining & after.keys()
+    roots -= {root for key, root in leaves.items() if key in after and after[key].root != root}
+    return {key: root for key, root in leaves.items() if root in roots}
 
 
 def _moved(old: Relation, new: Relation) -> bool:

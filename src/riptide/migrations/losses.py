@@ -16,19 +16,22 @@ if TYPE_CHECKING:
 
     import psycopg
 
-    from riptide.migrations.aside import Change
+    from riptide.migrations.comparison import Change
     from riptide.migrations.footprint import Footprint, Inventory, Relation
 
 
 def count_rows(
     connection: psycopg.Connection, inventory: Inventory, which: Iterable[int]
 ) -> dict[int, int]:
-    """Count the rows of tables, those of their own only where others inherit from them."""
+    """Count the rows of tables, those of their own only where others inherit from them.
+
+    A partitioned table has those of its partitions.
+    """
     counted: dict[int, int] = {}
     for key in which:
         relation = inventory.get(key)
-        if relation is not None and relation.kind == "r":
-            query = f"select count(*) from only {relation.full_name}"
+        if relation is not None and relation.kind != "S":
+            query = f"select count(*) from {relation.rows}"
             row = connection.execute(query.encode()).fetchone()
             counted[key] = row[0] if row else 0
     return counted
@@ -81,7 +84,7 @@ def losses(
     """Give what is lost, sorted by table; tables that lose nothing are left out."""
     found = [
         RowLoss(table=each.full_name, kind="table", rows=rows.get(key, 0))
-        for key, each in footprint.dropped.items()
+        for key, each in footprint.emptied.items()
     ]
     found += [
         RowLoss(

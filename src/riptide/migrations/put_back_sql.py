@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from riptide._quote import quoted
-from riptide.migrations.saved_rows import listed, unlike
+from riptide.migrations.column_sql import (
+    exact,
+    listed,
+    numbered,
+    place,
+    placed,
+    row_text,
+    unlike,
+)
 
 if TYPE_CHECKING:
     from riptide.migrations.saved_manifest import SavedTable
+    from riptide.migrations.table_key import Equality
 
 Execute = Callable[[str], Any]
 
@@ -33,9 +42,7 @@ class Stage:
         generated: The table's generated columns.
         always: Its identity columns that take no value but by force.
         defaults: Its columns' defaults.
-        equal: The operators by which its key's columns are equal.
-        unique: Its columns that a unique index is about, beside the primary key.
-        never_null: Its columns that are not null.
+        equal: How values of the key's columns are compared.
         more: Columns that another file's rows have added to this one's.
     """
 
@@ -45,10 +52,8 @@ class Stage:
     only: str
     generated: frozenset[str]
     always: frozenset[str]
-    defaults: dict[str, str]
-    equal: dict[str, str] = field(default_factory=dict)
-    unique: frozenset[str] = frozenset()
-    never_null: frozenset[str] = frozenset()
+    defaults: Mapping[str, str]
+    equal: Mapping[str, Equality]
     more: list[str] = field(default_factory=list)
 
     @property
@@ -69,6 +74,13 @@ class Stage:
     def _own(self) -> str:
         """How names of our own begin beside the temporary table's columns."""
         return unlike((*self.saved.names, *self.more, *self.saved.left))
+
+    @property
+    def _same_key(self) -> str:
+        return " and ".join(
+            f"t.{quoted(each)} {self.equal[each].operator} s.{quoted(each)}"
+            for each in self.saved.key
+        )
 
     @property
     def _written(self) -> list[str]:
@@ -93,28 +105,54 @@ class Stage:
             )
             self.more += added
 
+    def take_over(self, execute: Execute, other: Stage) -> None:
+        """Have rows here that another file has older ones for as those; they go from there.
+
+        Nothing tells apart what a later migration's twin had made of its rows, and what was saved
+        of that when this one's took it.
+        """
+        names, (_, instead, *_) = other.saved.names, other.saved.left
+        own = unlike((*self.saved.names, *self.more, *self.saved.left, *other.saved.left))
+        left = self.saved.left[:1]
+        values = [f"{quoted(each)} = p.{quoted(each)}" for each in names]
+        values += [f"{quoted(mine)} = p.{quoted(other.saved.left[0])}" for mine in left]
+        execute(
+            f"with p as materialized (select o.*, e.{own}_here from "
+            f"({numbered(names, self.table, own, f'x.ctid as {own}_here')}) as e join "
+            f"(select x.*, x.ctid as {own}_there, "
+            f"row_number() over (partition by {quoted(instead)}) as {own}_turn "
+            f"from {other.table} as x) as o "
+            f"on o.{quoted(instead)} = e.{own}_row and o.{own}_turn = e.{own}_number), "
+            f"gone as (delete from {other.table} as x using p where x.ctid = p.{own}_there) "
+            f"update {self.table} as t set {', '.join(values)} from p where t.ctid = p.{own}_here"
+        )
+        for mine in map(quoted, left):  # of equal rows as many have stayed for each
+            execute(
+                f"update {self.table} as t set {mine} = m.least from (select "
+                f"{row_text(names, 'x')} as {own}_row, min({mine}::bigint)::text as least "
+                f"from {self.table} as x group by 1) as m "
+                f"where {row_text(names, 't')} = m.{own}_row"
+            )
+
     def pairs_with(self, target: str) -> str:
         """Give the query that finds each saved row's place in a table: ``_own`` and ``_at``."""
         own = self._own
         if self.saved.key:
             return (
-                f"select s.*, t.ctid as {own}_at from {self.table} as s "
-                f"join {target} as t on {self._same_key()}"
+                f"select s.*, {place('t', own)} from {self.table} as s "
+                f"join {target} as t on {self._same_key}"
             )
         # Rows that are the same in all that tells them apart may stand for each other.
         names = self.saved.kept if self.is_columns else self.saved.names
         return (
-            f"select s.*, t.{own}_at from ({_numbered(names, self.table, own)}) as s join "
-            f"({_numbered(names, target, own, f'x.ctid as {own}_at')}) as t "
+            f"select s.*, t.{own}_at, t.{own}_of "
+            f"from ({numbered(names, self.table, own)}) as s join "
+            f"({numbered(names, target, own, place('x', own))}) as t "
             f"using ({own}_row, {own}_number)"
         )
 
-    def _same_key(self) -> str:
-        # By name: the search path is empty, and a type's own equality may be in any schema.
-        return " and ".join(
-            f"t.{quoted(each)} {self.equal.get(each, 'operator(pg_catalog.=)')} s.{quoted(each)}"
-            for each in self.saved.key
-        )
+    in_place = False
+    """Whether a saved row has a row in its place now that is to be the saved one again."""
 
     @property
     def _in_pairs(self) -> bool:
@@ -140,16 +178,16 @@ class Stage:
         """Give the pairs, each with whether it is the same and whether something would be lost."""
         own = self._own
         names = self.saved.lost if self.is_columns else self._written
-        same = f"{_row(names, 's')} is not distinct from {_row(names, 't')}"
+        same = f"{row_text(names, 's')} is not distinct from {row_text(names, 't')}"
         # A key that is equal and written in another way is nobody's loss.
         rest = [each for each in names if each not in self.saved.key]
-        conflict = f"{_row(rest, 's')} is distinct from {_row(rest, 't')}"
+        conflict = f"{row_text(rest, 's')} is distinct from {row_text(rest, 't')}"
         if self.is_columns:
             parts = []
             left = dict(zip(self.saved.lost, self.saved.left, strict=False))
             for each in names:
                 column = quoted(each)
-                now = _exact("t", each)
+                now = exact("t", each)
                 part = f"t.{column} is not null and {now} is distinct from s.{column}::text"
                 if each in self.defaults:
                     part += f" and {now} is distinct from "
@@ -161,7 +199,7 @@ class Stage:
         return (
             f"select s.*, {same} as {own}_same, ({conflict}) as {own}_conflict "
             f"from ({self.pairs_with(self._target)}) as s join {self._target} as t "
-            f"on t.ctid = s.{own}_at"
+            f"on {placed('t', 's', own)}"
         )
 
     @property
@@ -173,59 +211,46 @@ class Stage:
         """Give the query for whether any saved row has another value, for each of ``compared``."""
         own = self._own
         each = ", ".join(
-            f"bool_or({_exact('s', name)} is distinct from t.{quoted(name)}::text)"
+            f"bool_or({exact('s', name)} is distinct from t.{quoted(name)}::text)"
             for name in self.compared
         )
         return (
             f"select {each} from ({self._compared()}) as s join {self._target} as t "
-            f"on t.ctid = s.{own}_at where s.{own}_conflict"
+            f"on {placed('t', 's', own)} where s.{own}_conflict"
         )
 
-    def update_query(self, *, replace: bool) -> str:
-        """Give the statement that writes what differs: with ``replace`` also over others' values.
-
-        It is empty where there is nothing to write.
-        """
-        # The key as well: what its collation holds to be equal need not be the same.
-        names = [each for each in self.compared if self.is_columns or each not in self.always]
+    def emptying_query(self, names: list[str], *, replace: bool) -> str:
+        """Give the statement that makes columns null wherever they are about to be written."""
         if not names or not self._in_pairs:
             return ""
-        values = ", ".join(f"{quoted(each)} = p.{quoted(each)}" for each in names)
-        return self._update(values, replace=replace)
-
-    def emptying_query(self, *, replace: bool) -> str:
-        """Give the statement that makes room for `update_query` where values change places.
-
-        PostgreSQL looks at a unique index row by row: two values cannot be swapped at once
-        (https://www.postgresql.org/docs/17/sql-createtable.html, "Non-deferrable uniqueness
-        constraints"). Null collides with nothing.
-        """
-        names = self.colliding
         values = ", ".join(f"{quoted(each)} = null" for each in names)
         return self._update(values, replace=replace)
-
-    @property
-    def colliding(self) -> list[str]:
-        """The columns that `emptying_query` makes null."""
-        return [each for each in self.compared if each in self.unique]
 
     def _update(self, values: str, *, replace: bool) -> str:
         own = self._own
         changed = f"not p.{own}_same" + ("" if replace else f" and not p.{own}_conflict")
         return (
             f"update {self._target} as t set {values} from ({self._compared()}) as p "
-            f"where t.ctid = p.{own}_at and {changed}"
+            f"where {placed('t', 'p', own)} and {changed}"
         )
 
-    def insert_query(self) -> str:
-        """Give the statement that writes what is missing; empty where rows only get values."""
-        if self.is_columns:
-            return ""
-        columns = [*self._written, *self.more]
-        return (
-            f"insert into {self.saved.full_name} ({listed(columns)}) overriding system value "
-            f"select {listed(columns, 's.')} from {self._missing()}"
-        )
+    def writing_queries(self, *, replace: bool) -> list[str]:
+        """Give the statements that write what is missing, and with ``replace`` what differs."""
+        names = self.saved.lost if self.is_columns else self._written
+        # The key as well: what its collation holds to be equal need not be the same.
+        fixed = frozenset() if self.is_columns else self.always
+        names = [each for each in names if each not in fixed]
+        queries = []
+        if names and self._in_pairs:
+            values = ", ".join(f"{quoted(each)} = p.{quoted(each)}" for each in names)
+            queries.append(self._update(values, replace=replace))
+        if not self.is_columns:
+            columns = [*self._written, *self.more]
+            queries.append(
+                f"insert into {self.saved.full_name} ({listed(columns)}) overriding system value "
+                f"select {listed(columns, 's.')} from {self._missing()}"
+            )
+        return queries
 
     def missing_query(self, *, keep: bool) -> str:
         """Give the query for how many saved rows are not in the table as they were saved."""
@@ -243,36 +268,23 @@ class Stage:
         if self.saved.key:
             return (
                 f"(select s.* from {self.table} as s where not exists "
-                f"(select from {self._target} as t where {self._same_key()})) as s"
+                f"(select from {self._target} as t where {self._same_key})) as s"
             )
         names, own = self._written, self._own
+        rows = numbered(names, self.table, own, order=self._order)
         # Equal rows that were left are not those that went.
         left = f" + s.{quoted(self.saved.left[0])}::bigint" if self.saved.left else ""
         return (
-            f"(select s.* from ({_numbered(names, self.table, own)}) as s left join "
-            f"(select {_row(names, 'x')} as {own}_row, count(*) as {own}_count "
+            f"(select s.* from ({rows}) as s left join "
+            f"(select {row_text(names, 'x')} as {own}_row, count(*) as {own}_count "
             f"from {self._target} as x group by 1) as t using ({own}_row) "
             f"where {own}_number{left} > coalesce({own}_count, 0)) as s"
         )
 
+    @property
+    def _order(self) -> str:
+        """The order in which rows of the same text are numbered."""
+        return ""
+
     def _type(self, name: str) -> str:
         return dict(self.saved.columns)[name]
-
-
-def _row(names: list[str] | tuple[str, ...], alias: str) -> str:
-    return f"row({listed(names, f'{alias}.')})::text"
-
-
-def _exact(alias: str, name: str) -> str:
-    """Give a column's text, not compared as its own collation would."""
-    return f'{alias}.{quoted(name)}::text collate "C"'
-
-
-def _numbered(names: list[str] | tuple[str, ...], table: str, own: str, more: str = "") -> str:
-    """Give a table's rows with their text, numbered among those of the same text."""
-    row = _row(names, "x")
-    columns = more or "x.*"
-    return (
-        f"select {columns}, {row} as {own}_row, "
-        f"row_number() over (partition by {row}) as {own}_number from {table} as x"
-    )

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     import psycopg
 
-    from riptide.migrations.aside import Change
+    from riptide.migrations.comparison import Change
     from riptide.migrations.footprint import Footprint, Inventory
 
 _NO_KEY = {
@@ -134,7 +134,7 @@ def _try(
         rows_after = count_rows(connection, after, footprint.rewritten)
         schema_after = take(connection)
     for_us(connection, lock_timeout)
-    rows = count_rows(connection, before, footprint.dropped.keys() | footprint.rewritten)
+    rows = count_rows(connection, before, footprint.emptied.keys() | footprint.rewritten)
     values = count_values(connection, before, footprint)
     gone = rows_gone(before, after, footprint, rows, rows_after)
     report = _report(twin, before, footprint, compare(schema, schema_after))

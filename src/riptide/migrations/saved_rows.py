@@ -7,17 +7,14 @@ disk before the transaction that takes the rows away may commit.
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import re
 import shutil
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from riptide._quote import quoted
 from riptide.errors import RiptideError
+from riptide.migrations.saved_files import copy_out, folder_to_disk, plain, private, to_disk
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,14 +28,6 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 MANIFEST = "manifest.json"
-
-_KEY = """
-select array_agg(a.attname::text order by k.position)
-from pg_index as x
-cross join unnest(x.indkey) with ordinality as k(attnum, position)
-join pg_attribute as a on a.attrelid = x.indrelid and a.attnum = k.attnum
-where x.indrelid = %s and x.indisprimary
-"""
 
 _SEQUENCES = """
 select c.oid::bigint, format('%%I.%%I', n.nspname, c.relname), a.attname
@@ -71,12 +60,6 @@ def identity(connection: psycopg.Connection, settings: Settings) -> dict[str, st
     if settings.target.is_local:
         found["project"] = settings.config.project_id
     return found
-
-
-def primary_key(connection: psycopg.Connection, oid: int) -> list[str]:
-    """Give the names of a table's primary key; none where it has none."""
-    row = connection.execute(_KEY, [oid]).fetchone()
-    return list(row[0]) if row and row[0] else []
 
 
 class SavedRows:
@@ -121,8 +104,10 @@ class SavedRows:
             key: The primary key's columns.
             query: A query in the session's present search path.
             lost: For ``columns``: those of them whose values go.
-            left: Names of further columns of the query: as text, what is there in place of each of
-                ``lost`` afterwards. None where the columns themselves go.
+            left: Names of further columns of the query, as text. For ``columns``: what is there in
+                place of each of ``lost`` afterwards; none where the columns themselves go. For
+                ``rows`` without a key: how many of the same have stayed, what is there in place of
+                this one, and how many of the same as that were there before.
 
         Returns:
             How many rows.
@@ -134,8 +119,8 @@ class SavedRows:
         try:
             folder = self._open()
             self._number += 1
-            name = f"{self._number:03}_{_plain(relation.full_name)}.{kind}.csv"
-            rows, digest = _copy(connection, query, folder / name)
+            name = f"{self._number:03}_{plain(relation.full_name)}.{kind}.csv"
+            rows, digest = copy_out(connection, query, folder / name)
         except OSError as error:
             raise self._unwritable(error) from error
         self._tables.append(
@@ -220,13 +205,12 @@ class SavedRows:
         path = self.folder / MANIFEST
         beside = path.with_suffix(".new")
         try:
-            with _private(beside) as stream:
+            with private(beside) as stream:
                 stream.write((json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
-                stream.flush()
-                _to_disk(stream.fileno())
+                to_disk(stream)
             beside.replace(path)
             for each in (self.folder, self.folder.parent):
-                _folder_to_disk(each)
+                folder_to_disk(each)
         except OSError as error:
             raise self._unwritable(error) from error
 
@@ -270,57 +254,3 @@ class SavedRows:
             state="nothing was changed",
             next_step="make room there, then the same command again",
         )
-
-
-def _copy(connection: psycopg.Connection, query: str, path: Path) -> tuple[int, str]:
-    """Stream a query's rows into a file; give their number and the file's SHA-256."""
-    digest = hashlib.sha256()
-    command = f"copy ({query}) to stdout (format csv, header, force_quote *)"
-    cursor = connection.cursor()
-    with _private(path) as stream:
-        with cursor.copy(command.encode()) as copy:
-            for block in copy:
-                digest.update(block)
-                stream.write(block)
-        stream.flush()
-        _to_disk(stream.fileno())
-    return cursor.rowcount, digest.hexdigest()
-
-
-def _private(path: Path) -> Any:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    return os.fdopen(descriptor, "wb")
-
-
-def _to_disk(descriptor: int) -> None:
-    os.fsync(descriptor)
-
-
-def _folder_to_disk(folder: Path) -> None:
-    if os.name != "posix":  # Windows has no such call for folders
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _plain(name: str) -> str:
-    """Give a name that every file system takes."""
-    return re.sub(r"[^A-Za-z0-9._-]", "_", name)[:80]
-
-
-def listed(columns: Iterable[Column] | Iterable[str], prefix: str = "") -> str:
-    """Give columns as SQL."""
-    return ", ".join(
-        prefix + quoted(each if isinstance(each, str) else each.name) for each in columns
-    )
-
-
-def unlike(names: Iterable[str]) -> str:
-    """Give how names of our own begin in a query that has a table's columns, too."""
-    taken, own = tuple(names), "riptide"
-    while any(each.startswith(f"{own}_") for each in taken):
-        own += "_"
-    return own

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from riptide.database import HISTORY
 from riptide.errors import DataLossError, MigrationError
 from riptide.migrations import footprint as fp
-from riptide.migrations.aside import compare, keep_aside, save_changed, save_gone, with_missing
+from riptide.migrations.aside import Saving, compare, keep_aside, with_missing
+from riptide.migrations.column_sql import listed
 from riptide.migrations.losses import (
     count_rows,
     count_values,
@@ -21,9 +22,9 @@ from riptide.migrations.losses import (
     sequence_losses,
 )
 from riptide.migrations.rollback_rehearsal import RefusedByDatabase, Rehearsed
-from riptide.migrations.saved_rows import SavedRows, listed, primary_key
 from riptide.migrations.sequences import named, sequences_kept
 from riptide.migrations.session import for_us
+from riptide.migrations.table_key import primary_key
 from riptide.migrations.twin import Twin, place, run_twin
 
 if TYPE_CHECKING:
@@ -32,11 +33,12 @@ if TYPE_CHECKING:
     import psycopg
 
     from riptide.migrations.footprint import Footprint, Inventory, Relation
+    from riptide.migrations.saved_rows import SavedRows
     from riptide.results import RowLoss
 
 _ATTEMPTS = 4
 _NOUNS = {"columns": "value", "values": "value", "sequence": "sequence"}
-_WHERE = "select c.oid::bigint, format('%%I.%%I', n.nspname, c.relname) from pg_class as c "
+_WHERE = "select c.relkind = 'p', format('%%I.%%I', n.nspname, c.relname) from pg_class as c "
 _WHERE += "join pg_namespace as n on n.oid = c.relnamespace where c.oid = any(%s::oid[]) order by 2"
 
 
@@ -94,7 +96,7 @@ def _lock(connection: psycopg.Connection, footprint: Footprint, lock_timeout: fl
     for_us(connection, lock_timeout)
     names = connection.execute(_WHERE, [list(footprint.touched)]).fetchall()
     if names:  # from here on nobody can put a row in
-        tables = ", ".join(f"only {name}" for _, name in names)
+        tables = ", ".join(name if whole else f"only {name}" for whole, name in names)
         connection.execute(f"lock table {tables} in access exclusive mode".encode())
 
 
@@ -108,7 +110,7 @@ def _once(
     allow: bool,
 ) -> None:
     before = fp.take_inventory(connection)
-    whole = footprint.dropped.keys() | footprint.shrunk | footprint.altered
+    whole = footprint.emptied.keys() | footprint.shrunk | footprint.altered
     rows = count_rows(connection, before, whole)
     values = count_values(connection, before, footprint)
     saved.positions = {key: each.position for key, each in before.items() if each.position}
@@ -134,11 +136,7 @@ def _once(
     }
     gone = with_missing(gone, changes)
     _refuse(twin, losses(before, fp.Footprint(), {}, {}, gone, changes), allow=allow)
-    for oid in sorted(gone.keys() & asides.keys()):
-        save_gone(connection, twin.version, asides[oid], after[oid], saved)
-    for oid, change in changes.items():
-        if change.values:
-            save_changed(connection, twin.version, asides[oid], after[oid], change, saved)
+    Saving(connection, twin.version, asides, after, saved).losses(happened, gone, changes)
     for sequence in happened.positions.values():
         _save_position(twin, before, sequence, saved)
     done = connection.execute(f"delete from {HISTORY} where version = %s".encode(), [twin.version])
@@ -203,7 +201,7 @@ def _save_whole(
     saved: SavedRows,
 ) -> None:
     """Save the tables that go, and the columns that go with what tells their rows apart."""
-    for oid in footprint.dropped:
+    for oid in footprint.emptied:
         if rows.get(oid):
             relation = before[oid]
             query = f"select {listed(relation.stored)} from only {relation.full_name}"

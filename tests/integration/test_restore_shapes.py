@@ -1,0 +1,246 @@
+"""Saved rows put back into tables of odd shapes: partitions, odd keys, no key, many columns."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from riptide import DataLossError, restore_rows, rollback_migrations
+
+if TYPE_CHECKING:
+    from _database import Database
+
+
+def there_and_back(db: Database, before: str, rows: str, down: str, up: str = "select 1") -> Any:
+    """Take a migration back that loses something, apply it again, put it back: all is as it was.
+
+    Args:
+        db: The database.
+        before: An older migration, which stays.
+        rows: What is written then.
+        down: The twin.
+        up: The migration; it stands for nothing that the twin undoes.
+    """
+    db.given(1, before)
+    db.given(2, up, down)
+    db.sql(rows)
+    was = contents(db)
+    result = rollback_migrations(settings=db.settings, allow_data_loss=True)
+    assert result.saved_to is not None
+    assert contents(db) != was
+    db.apply((2, up))
+    done = restore_rows(result.saved_to, settings=db.settings)
+    assert contents(db) == was
+    again = restore_rows(result.saved_to, settings=db.settings)
+    assert again.restored == 0
+    assert contents(db) == was
+    return done
+
+
+def contents(db: Database) -> dict[str, list[tuple[Any, ...]]]:
+    """Give every table's rows as text, sorted; a partitioned table's as one."""
+    tables = db.sql(
+        "select relname from pg_class where relnamespace = 'public'::regnamespace "
+        "and relkind in ('r', 'p') and not relispartition order by 1"
+    )
+    return {
+        name: db.sql(f'select t::text from public."{name}" as t order by 1') for (name,) in tables
+    }
+
+
+# --- keys ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("extension", "type_", "one"),
+    [("citext", "citext", "Ann"), ("ltree", "ltree", "a.b"), ("hstore", "hstore", "a=>1")],
+)
+def test_keys_of_an_extension_in_another_schema(
+    db: Database, extension: str, type_: str, one: str
+) -> None:
+    """A key is found by its own type's equality, wherever that was installed."""
+    before = f"""create schema if not exists other;
+    create extension {extension} with schema other;
+    create table public.k (id other.{type_} primary key, v text);"""
+    try:
+        there_and_back(
+            db, before, f"insert into public.k values ('{one}', 'x')", "update public.k set v = 'y'"
+        )
+    finally:
+        db.sql("drop schema other cascade")
+
+
+def test_keys_that_are_equal_and_not_the_same(db: Database) -> None:
+    """A key that is written in another way is the same row's, and gets its old form back."""
+    there_and_back(
+        db,
+        "create table public.k (id numeric primary key, v text);",
+        "insert into public.k values (1.00, 'x'), (2, 'y')",
+        "update public.k set id = trim_scale(id)",
+    )
+
+
+@pytest.mark.parametrize(
+    "column",
+    ["int unique", "int not null unique", "int not null unique deferrable"],
+)
+def test_swapped_unique_values(db: Database, column: str) -> None:
+    """Unique values that rows have exchanged among each other go back all at once."""
+    there_and_back(
+        db,
+        f"create table public.u (id int primary key, pos {column}, v text);",
+        "insert into public.u values (1, 10, 'a'), (2, 20, 'b'), (3, 30, 'c')",
+        "update public.u set pos = -pos; update public.u set pos = 30 + pos where id < 3; "
+        "update public.u set pos = 30 where id = 3;",
+    )
+    columns = "attnotnull" if "not null" in column else "not attnotnull"
+    assert db.sql(
+        f"select {columns} from pg_attribute where attrelid = 'public.u'::regclass "
+        "and attname = 'pos'"
+    ) == [(True,)]
+
+
+# --- no key --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "down",
+    [
+        "update public.k set a = a + 1;",
+        "update public.k set a = a + 1, b = 'z';",
+        "update public.k set b = 'z';",
+        "update public.k set b = null where a = 2;",
+        "delete from public.k where a = 1; update public.k set a = a + 10;",
+        "update public.k set a = 7; delete from public.k where b = 'x';",
+    ],
+)
+def test_overwritten_rows_without_a_key(db: Database, down: str) -> None:
+    """Rows without a key are put in the place of what the twin has made of them."""
+    there_and_back(
+        db,
+        "create table public.k (a int, b text);",
+        "insert into public.k values (1, 'x'), (2, 'x'), (2, 'y'), (2, 'y'), (3, null)",
+        down,
+    )
+
+
+def test_rows_without_a_key_that_somebody_has_changed_since(db: Database) -> None:
+    """Where what the twin made of a row is not there any more, nothing is put back unasked."""
+    db.given(1, "create table public.k (a int);")
+    db.given(2, "select 1", "update public.k set a = a + 1")
+    db.sql("insert into public.k values (1), (2)")
+    folder = rollback_migrations(settings=db.settings, allow_data_loss=True).saved_to
+    assert folder is not None
+    db.apply((2, "select 1"))
+    db.sql("update public.k set a = 99 where a = 3")
+    with pytest.raises(DataLossError, match=r"1 of 1 saved rows of public\.k"):
+        restore_rows(folder, settings=db.settings)
+    assert contents(db)["k"] == [("(2)",), ("(99)",)]
+    (kept,) = restore_rows(folder, settings=db.settings, existing="keep").tables
+    assert (kept.restored, kept.kept) == (0, 1)
+    assert restore_rows(folder, settings=db.settings, existing="replace").restored == 1
+    assert contents(db)["k"] == [("(1)",), ("(2)",), ("(99)",)]
+
+
+def test_rows_without_a_key_that_two_twins_overwrite(db: Database) -> None:
+    """Of rows without a key that two twins overwrite, one after the other, the older return."""
+    db.given(1, "create table public.k (a int);")
+    db.given(2, "select 1", "update public.k set a = a * 10;")
+    db.given(3, "select 1", "update public.k set a = a + 1;")
+    db.sql("insert into public.k values (1), (2), (2)")
+    before = contents(db)
+    folder = rollback_migrations(settings=db.settings, steps=2, allow_data_loss=True).saved_to
+    assert folder is not None
+    db.apply((2, "select 1"), (3, "select 1"))
+    restore_rows(folder, settings=db.settings)
+    assert contents(db) == before
+    assert restore_rows(folder, settings=db.settings).restored == 0
+    assert contents(db) == before
+
+
+# --- partitions ----------------------------------------------------------------------------------
+
+PARTITIONED = """
+create table public.p (id int{key}, region text not null, v text{more}) partition by list (region);
+create table public.p_a partition of public.p for values in ('a');
+create table public.p_b partition of public.p for values in ('b');
+create table public.p_rest partition of public.p default;
+"""
+ROWS = "insert into public.p values (1, 'a', 'x'), (2, 'a', null), (3, 'b', 'z'), (4, 'c', 'z')"
+
+
+@pytest.mark.parametrize("more", [", primary key (id, region)", ""])
+@pytest.mark.parametrize(
+    "down",
+    [
+        "update public.p set region = 'b' where region = 'a';",
+        "update public.p set region = 'b', v = 'new' where id = 2;",
+        "delete from public.p where id = 1; update public.p set region = 'b' where id = 2;",
+    ],
+)
+def test_rows_that_move_between_partitions(db: Database, down: str, more: str) -> None:
+    """A row that has gone to another partition is no lost row, and returns to the first one."""
+    there_and_back(db, PARTITIONED.format(key="", more=more), ROWS, down)
+
+
+@pytest.mark.parametrize("key", ["primary key (id, region)", "check (id > 0)"])
+def test_partition_that_goes_and_whose_rows_stay(db: Database, key: str) -> None:
+    """Rows of a partition that was dropped are not lost where another one has taken them over."""
+    db.given(
+        1,
+        f"""create table public.p (id int, region text not null, {key})
+        partition by list (region);
+        create table public.p_rest partition of public.p default;""",
+    )
+    up = """alter table public.p detach partition public.p_rest;
+    create table public.p_a partition of public.p for values in ('a');
+    insert into public.p select * from public.p_rest where region = 'a';
+    delete from public.p_rest where region = 'a';
+    alter table public.p attach partition public.p_rest default;"""
+    down = """create temp table kept on commit drop as select * from public.p_a;
+    drop table public.p_a; insert into public.p select * from kept;"""
+    db.given(2, up, down)
+    db.sql("insert into public.p values (1, 'a'), (2, 'a'), (3, 'b')")
+    before = contents(db)
+    result = rollback_migrations(settings=db.settings)
+    assert (result.saved_to, result.migrations[0].lost) == (None, ())
+    assert contents(db) == before
+    db.apply((2, up))
+    db.twin(2).write_text(f"{down} delete from public.p where id = 2;")
+    folder = rollback_migrations(settings=db.settings, allow_data_loss=True).saved_to
+    assert folder is not None
+    db.apply((2, up))
+    assert restore_rows(folder, settings=db.settings).restored == 1
+    assert contents(db) == before
+
+
+def test_partitions_that_lose_rows_and_get_none(db: Database) -> None:
+    """Rows that are deleted from a partition come back, and a dropped partition's."""
+    there_and_back(
+        db,
+        PARTITIONED.format(key="", more=", primary key (id, region)").partition(
+            "create table public.p_b"
+        )[0]
+        + "create table public.p_rest partition of public.p default;",
+        ROWS,
+        "drop table public.p_b; delete from public.p where id = 1",
+        "create table if not exists public.p_b partition of public.p for values in ('b');",
+    )
+
+
+# --- columns -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("key", ["primary key", ""])
+def test_tables_of_many_columns(db: Database, key: str) -> None:
+    """A table with 900 columns is compared and put back as any other one."""
+    names = [f"c{number}" for number in range(900)]
+    columns = ", ".join(f"{name} bool" for name in names)
+    some = ", ".join(f"{name} = false" for name in names)
+    there_and_back(
+        db,
+        f"create table public.w (id int {key}, {columns});",
+        "insert into public.w (id, c0, c899) values (1, true, true), (2, false, null)",
+        f"update public.w set {some};",
+    )
