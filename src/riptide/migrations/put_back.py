@@ -99,8 +99,8 @@ class PutBack:
         for each in ordered:
             self._confirm(each, results[each.name])
         for sequence in self.manifest.sequences:
-            if find.set_forward(sequence):
-                self.moved.append(sequence.name)
+            if name := find.set_forward(sequence):
+                self.moved.append(name)
         return tuple(results.values())
 
     def _execute(self, statement: str) -> psycopg.Cursor:
@@ -152,7 +152,8 @@ class PutBack:
             self._execute(f"alter table {stage.table} add column {quoted(name)} text")
         columns = listed([*saved.names, *saved.left])
         cursor = self.connection.cursor()
-        command = f"copy {stage.table} ({columns}) from stdin (format csv, header match)"
+        header = "header match" if saved.header == saved.names else "header"
+        command = f"copy {stage.table} ({columns}) from stdin (format csv, {header})"
         with saved.path.open("rb") as stream, cursor.copy(command.encode()) as copy:
             while block := stream.read(_BLOCK):
                 copy.write(block)

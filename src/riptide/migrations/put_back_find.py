@@ -65,7 +65,8 @@ class Finder:
             raise MigrationError(
                 f"table {saved.shown} is not there, and {saved.rows:,} saved rows belong to it",
                 state="nothing was changed",
-                next_step=f"{self.push} (it has to apply {saved.version}), then {self.again}",
+                next_step=f"{self.push} (it has to apply {saved.version}), then {self.again}; "
+                f"with --rename {saved.saved_as}=<name> where it has another name",
             )
         oid, kind = row
         if kind not in ("r", "p"):
@@ -76,12 +77,13 @@ class Finder:
                 next_step=f"make it a table again as {saved.version} does, then {self.again}",
             )
         found = {each[0]: each[1:] for each in self.connection.execute(_COLUMNS, [oid]).fetchall()}
-        for name, type_ in saved.columns:
+        for (name, type_), old in zip(saved.columns, saved.header, strict=True):
             if name not in found:
                 raise MigrationError(
                     f"column {saved.shown}.{name} is not there, and saved rows have values of it",
                     state="nothing was changed",
-                    next_step=f"{self.push} (is {saved.version} applied?), then {self.again}",
+                    next_step=f"{self.push} (is {saved.version} applied?), then {self.again}; "
+                    f"with --rename {saved.saved_as}.{old}=<name> where it has another name",
                 )
             if found[name][0] != type_:
                 raise MigrationError(
@@ -101,8 +103,8 @@ class Finder:
             equal=equalities(self.connection, oid, saved.key),
         )
 
-    def set_forward(self, saved: SavedSequence) -> bool:
-        """Let a sequence go on from where it was at least; say whether it was behind.
+    def set_forward(self, saved: SavedSequence) -> str:
+        """Let a sequence go on from where it was at least; give its name where it was behind.
 
         Raises:
             MigrationError: It is not there, and its value was saved for itself.
@@ -120,19 +122,20 @@ class Finder:
             raise MigrationError(
                 f"sequence {saved.name} is not there, and its value was saved",
                 state="nothing was changed",
-                next_step=f"{self.push} (is {saved.version} applied?), then {self.again}",
+                next_step=f"{self.push} (is {saved.version} applied?), then {self.again}; "
+                f"with --rename {saved.name}=<name> where it has another name",
             )
         if found is None:
-            return False
+            return ""
         name, step = found
         query = f"select last_value, is_called from {name}"
         last, called = self.connection.execute(query.encode()).fetchone() or (0, 0)
         now = last + (step if called else 0)
         then = saved.last_value + (step if saved.is_called else 0)
         if (then - now) * step <= 0:
-            return False
+            return ""
         self.connection.execute(
             "select setval(%s::text::regclass, %s, %s)",
             [name, saved.last_value, saved.is_called],
         )
-        return True
+        return str(name)

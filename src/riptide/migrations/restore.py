@@ -15,11 +15,12 @@ from riptide.migrations.lock import LOCK_WAIT, push_lock, session_name
 from riptide.migrations.push import require_local_stack
 from riptide.migrations.rollback_plan import check_waits
 from riptide.migrations.saved_manifest import Manifest, read_manifest, verify_files
+from riptide.migrations.saved_renames import flags, with_renames
 from riptide.migrations.saved_rows import MANIFEST, identity, rollback_dir
 from riptide.results import RestoreResult
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     import psycopg
 
@@ -39,6 +40,7 @@ def restore_rows(
     settings: Settings | None = None,
     existing: Existing = "refuse",
     other_database: bool = False,
+    rename: Mapping[str, str] | None = None,
     lock_wait: float = LOCK_WAIT,
     lock_timeout: float = LOCK_TIMEOUT,
     runner: Runner | None = None,
@@ -55,6 +57,8 @@ def restore_rows(
         existing: What to do where a row of the same key is there with other values: ``refuse`` it
             all, ``keep`` what is there, or ``replace`` it by what was saved.
         other_database: Go on where the rows were saved from another database.
+        rename: New names by old ones, for what has another name now: ``table``, ``schema.table``,
+            ``table.column``, ``schema.table.column``. The new name of a column is its own alone.
         lock_wait: Seconds to wait for another push or rollback.
         lock_timeout: Seconds that a statement waits for a table that others hold.
         runner: Runs commands, where the local stack has to be asked.
@@ -62,7 +66,8 @@ def restore_rows(
 
     Raises:
         ConfigError: The folder is not one of saved rows, one of its files is missing or altered, or
-            the rows are another database's; or the target is the linked project.
+            the rows are another database's; ``rename`` names what the folder does not have; or the
+            target is the linked project.
         MigrationError: A table or a column is not there (the migration is not applied again), or
             the database refused a row; nothing was changed.
         DataLossError: Rows are there with other values, and ``existing`` is ``refuse``.
@@ -81,7 +86,7 @@ def restore_rows(
             state="nothing was changed",
         )
     place = _find(folder, settings)
-    manifest = read_manifest(place, settings)
+    manifest = with_renames(read_manifest(place, settings), rename or {})
     verify_files(manifest, settings)
     require_local_stack(settings, runner)
     say = progress or (lambda _: None)
@@ -96,7 +101,9 @@ def restore_rows(
             connection = stack.enter_context(connect(settings.target, name=name))
         if not other_database:
             _refuse_other(manifest, identity(connection, settings), settings)
-        tables, moved = _restore(connection, manifest, settings, existing, lock_timeout, say)
+        again = f"inv migrate.restore {settings.relative(place)}{flags(rename or {})}"
+        again += settings.target.flag
+        tables, moved = _restore(connection, manifest, settings, existing, lock_timeout, say, again)
     return RestoreResult(
         target=settings.target.name,
         folder=place,
@@ -147,13 +154,12 @@ def _restore(
     existing: Existing,
     lock_timeout: float,
     say: Callable[[str], None],
+    again: str,
 ) -> tuple[tuple[RestoredTable, ...], tuple[str, ...]]:
     import psycopg
 
     from riptide.migrations.put_back import PutBack
 
-    folder = settings.relative(manifest.folder)
-    again = f"inv migrate.restore {folder}{settings.target.flag}"
     committing = False
     push = f"inv migrate.push{settings.target.flag}"
     work = PutBack(connection, manifest, existing, lock_timeout, say, push, again)

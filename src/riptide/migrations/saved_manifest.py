@@ -32,6 +32,8 @@ class SavedTable:
     rows: int
     path: Path
     sha256: str
+    saved_as: str  # as ``shown``, when the rows were saved
+    header: tuple[str, ...]  # the names of ``columns`` in the file
 
     @property
     def full_name(self) -> str:
@@ -126,18 +128,22 @@ def _table(folder: Path, each: dict[str, Any]) -> SavedTable:
         raise ValueError(f"{name!r} is no file of this folder")
     if kind not in ("table", "columns", "rows"):
         raise ValueError(f"{kind!r} is not a kind of saved rows")
+    schema, table = str(each["schema"]), str(each["name"])
+    columns = tuple((str(one["name"]), str(one["type"])) for one in each["columns"])
     return SavedTable(
         version=str(each["version"]),
         kind=kind,
-        schema=str(each["schema"]),
-        name=str(each["name"]),
-        columns=tuple((str(one["name"]), str(one["type"])) for one in each["columns"]),
+        schema=schema,
+        name=table,
+        columns=columns,
         lost=tuple(map(str, each["lost"])),
         left=tuple(map(str, each.get("left", ()))),
         key=tuple(map(str, each["key"])),
         rows=int(each["rows"]),
         path=folder / name,
         sha256=str(each["sha256"]),
+        saved_as=f"{schema}.{table}",
+        header=tuple(column for column, _ in columns),
     )
 
 

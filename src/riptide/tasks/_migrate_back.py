@@ -96,10 +96,12 @@ def rollback(
 
 @task(
     "folder",
+    iterable=["rename"],
     help={
         "folder": "the folder that the rollback named",
         "existing": "rows that are there with other values: refuse (the default), keep or replace",
         "other_database": "go on where the rows were saved from another database",
+        "rename": "old=new, where a table or a table.column has another name now; repeatable",
         "yes": "do not ask before a database that is not local is changed",
         "target": TARGET_HELP,
         "lock_wait": "seconds to wait for another push or rollback (default 60)",
@@ -110,6 +112,7 @@ def rollback(
 def restore(
     c: Context,
     folder: str,
+    rename: list[str],
     existing: str = "refuse",
     other_database: bool = False,
     yes: bool = False,
@@ -121,9 +124,11 @@ def restore(
     """Put back the rows that a rollback saved, after the next push."""
     from riptide import render
     from riptide.migrations.restore import restore_rows
+    from riptide.migrations.saved_renames import read_renames
     from riptide.render import rollback as show
 
     waits = seconds_of(lock_wait, "--lock-wait"), seconds_of(lock_timeout, "--lock-timeout")
+    renames = read_renames(rename)
     settings = settings_for(target=target)
     if is_dry(c):
         render.lines([f"put the rows of {folder} back into {settings.target.name}"])
@@ -136,6 +141,7 @@ def restore(
             settings=settings,
             existing=cast("Existing", existing),
             other_database=other_database,
+            rename=renames,
             lock_wait=waits[0],
             lock_timeout=waits[1],
             progress=progress,
