@@ -244,3 +244,62 @@ def test_tables_of_many_columns(db: Database, key: str) -> None:
         "insert into public.w (id, c0, c899) values (1, true, true), (2, false, null)",
         f"update public.w set {some};",
     )
+
+
+# --- generated columns ---------------------------------------------------------------------------
+
+GENERATED = (
+    "create table public.g (id int {key}, a int, s int generated always as (a * 2) stored, t text);"
+)
+
+
+@pytest.mark.parametrize("key", ["primary key", ""])
+@pytest.mark.parametrize(
+    "down",
+    [
+        "alter table public.g alter s drop expression; update public.g set s = 7;",
+        "alter table public.g alter s drop expression; update public.g set s = null, t = 'z';",
+        """alter table public.g alter s drop expression;
+        alter table public.g alter s type text using 'n' || s;""",
+    ],
+)
+def test_values_that_are_generated_no_more(db: Database, key: str, down: str) -> None:
+    """What a generated column held is a loss where it becomes a plain one and is written over."""
+    up = "alter table public.g alter s type int using ltrim(s::text, 'n')::int"
+    db.given(1, GENERATED.format(key=key))
+    db.given(2, "select 1", down)
+    db.sql("insert into public.g (id, a, t) values (1, 10, 'x'), (2, 20, 'y'), (3, null, 'y')")
+    rows = "select id, a, s, t from public.g order by 1"
+    was = db.sql(rows)
+    with pytest.raises(DataLossError, match="would be lost"):
+        rollback_migrations(settings=db.settings)
+    result = rollback_migrations(settings=db.settings, allow_data_loss=True)
+    assert result.saved_to is not None
+    db.apply((2, up))
+    restore_rows(result.saved_to, settings=db.settings)
+    assert db.sql(rows) == was
+    assert restore_rows(result.saved_to, settings=db.settings).restored == 0
+
+
+def test_generated_column_that_the_push_makes_anew(db: Database) -> None:
+    """Saved values of a column that is generated again are generated, and nothing is refused."""
+    down = "alter table public.g alter s drop expression; update public.g set s = 0, t = 'z';"
+    db.given(1, GENERATED.format(key="primary key"))
+    db.given(2, "select 1", down)
+    db.sql("insert into public.g (id, a, t) values (1, 10, 'x')")
+    folder = rollback_migrations(settings=db.settings, allow_data_loss=True).saved_to
+    assert folder is not None
+    anew = "add s int generated always as (a * 2) stored"
+    db.apply((2, f"alter table public.g drop s; alter table public.g {anew};"))
+    restore_rows(folder, settings=db.settings)
+    assert db.sql("select id, a, s, t from public.g") == [(1, 10, 20, "x")]
+    assert restore_rows(folder, settings=db.settings).restored == 0
+
+
+def test_expression_that_is_dropped_alone(db: Database) -> None:
+    """A generated column that becomes a plain one with the same values has lost none."""
+    db.given(1, GENERATED.format(key="primary key"))
+    db.given(2, "select 1", "alter table public.g alter s drop expression;")
+    db.sql("insert into public.g (id, a, t) values (1, 10, 'x')")
+    result = rollback_migrations(settings=db.settings)
+    assert (result.saved_to, result.migrations[0].lost) == (None, ())

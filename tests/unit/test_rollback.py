@@ -8,7 +8,8 @@ import pytest
 
 from riptide._quote import quoted
 from riptide.errors import ConfigError
-from riptide.migrations.footprint import Column, Relation, between
+from riptide.migrations.footprint import between
+from riptide.migrations.inventory import Column, Relation
 from riptide.migrations.losses import losses, rows_gone
 from riptide.migrations.rollback_plan import choose
 from riptide.migrations.twin import _names

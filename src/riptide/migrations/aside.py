@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     import psycopg
 
-    from riptide.migrations.footprint import Footprint, Inventory, Relation
+    from riptide.migrations.footprint import Footprint
+    from riptide.migrations.inventory import Inventory, Relation
     from riptide.migrations.saved_rows import SavedRows
 
 _AT_ONCE = 400  # columns whose values are saved in one file: a table takes 1,600

@@ -9,7 +9,7 @@ from riptide._quote import quoted
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from riptide.migrations.footprint import Column
+    from riptide.migrations.inventory import Column
 
 
 def listed(

@@ -16,7 +16,7 @@ from riptide.migrations.table_key import Equality, equalities
 if TYPE_CHECKING:
     import psycopg
 
-    from riptide.migrations.footprint import Column, Relation
+    from riptide.migrations.inventory import Column, Relation
 
 # PostgreSQL's limit is 1,664 values to a query, and a column takes two.
 _MOST_COLUMNS = 800

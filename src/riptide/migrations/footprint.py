@@ -12,83 +12,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from riptide.errors import DatabaseError
-from riptide.migrations.sequences import lost_positions, read_positions
-from riptide.migrations.snapshot import MANAGED_SCHEMAS
+from riptide.migrations.sequences import lost_positions
 
 if TYPE_CHECKING:
-    import psycopg
-
-    from riptide.migrations.sequences import Position
-
-# Large objects are rows, too: of a catalog that is otherwise PostgreSQL's own affair.
-_RELATIONS = """
-select c.oid::bigint, format('%%I.%%I', n.nspname, c.relname), n.nspname, c.relname,
-  c.relkind::text,
-  c.relfilenode::bigint, n.nspname = any(%(managed)s) or n.nspname ~ '^pg_',
-  pg_stat_get_xact_tuples_inserted(c.oid), pg_stat_get_xact_tuples_updated(c.oid),
-  pg_stat_get_xact_tuples_deleted(c.oid),
-  case when c.relispartition then pg_partition_root(c.oid)::oid::bigint end
-from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
-where c.relkind in ('r', 'p', 'S') and c.relpersistence <> 't'
-  and (n.nspname !~ '^pg_' or c.relname in ('pg_largeobject', 'pg_largeobject_metadata'))
-  and n.nspname <> 'information_schema'
-order by 1
-"""
-
-_COLUMNS = """
-select a.attrelid::bigint, a.attnum, a.attname, format_type(a.atttypid, a.atttypmod),
-  a.attgenerated <> ''
-from pg_attribute as a
-join pg_class as c on c.oid = a.attrelid and c.relkind in ('r', 'p') and c.relpersistence <> 't'
-join pg_namespace as n on n.oid = c.relnamespace
-where a.attnum > 0 and not a.attisdropped
-  and n.nspname <> all (%(managed)s) and n.nspname !~ '^pg_'
-order by 1, 2
-"""
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column of a table."""
-
-    number: int
-    name: str
-    type: str
-    generated: bool
-
-
-@dataclass(frozen=True)
-class Relation:
-    """A table or a sequence, as the transaction sees it now."""
-
-    oid: int
-    full_name: str
-    schema: str
-    name: str
-    kind: str  # r, p (partitioned) or S
-    filenode: int
-    managed: bool
-    inserted: int
-    updated: int
-    deleted: int
-    root: int | None = None  # of a partition: the partitioned table that it belongs to
-    columns: tuple[Column, ...] = ()
-    position: Position | None = None  # of a sequence
-
-    @property
-    def rows(self) -> str:
-        """Its rows in SQL: those of its own, and not those of tables that inherit from it."""
-        return self.full_name if self.kind == "p" else f"only {self.full_name}"
-
-    @property
-    def stored(self) -> tuple[Column, ...]:
-        """Its columns but for the generated ones, which hold nothing of their own."""
-        return tuple(each for each in self.columns if not each.generated)
-
-
-Inventory = dict[int, Relation]
-"""Every table and sequence by its number."""
+    from riptide.migrations.inventory import Column, Inventory, Relation
 
 
 @dataclass(frozen=True)
@@ -105,6 +32,7 @@ class Footprint:
         managed: The platform's own tables whose rows were touched.
         sequences: Sequences that are gone.
         positions: Sequences that would give numbers again which they had given.
+        settled: Numbers of columns that were generated and are plain now, by the table's number.
         moved: Partitions whose rows may be in another one of the same table, with that table's
             number. They are in none of the sets above: the table is, as ``altered``.
     """
@@ -118,6 +46,7 @@ class Footprint:
     managed: tuple[str, ...] = ()
     sequences: dict[int, Relation] = field(default_factory=dict)
     positions: dict[int, Relation] = field(default_factory=dict)
+    settled: dict[int, frozenset[int]] = field(default_factory=dict)
     moved: dict[int, int] = field(default_factory=dict)
 
     @property
@@ -145,6 +74,7 @@ class Footprint:
             and other.shrunk <= self.shrunk
             and other.altered <= self.altered
             and other.moved.keys() <= self.moved.keys()
+            and all(each <= self.settled.get(key, set()) for key, each in other.settled.items())
             and other.sequences.keys() <= self.sequences.keys()
             and other.positions.keys() <= self.positions.keys()
         )
@@ -164,30 +94,28 @@ class Footprint:
             sequences={**self.sequences, **other.sequences},
             positions={**self.positions, **other.positions},
             moved={**self.moved, **other.moved},
+            settled={
+                key: self.settled.get(key, frozenset()) | other.settled.get(key, frozenset())
+                for key in self.settled.keys() | other.settled.keys()
+            },
         )
 
 
-def take_inventory(connection: psycopg.Connection) -> Inventory:
-    """Read every table and sequence; the search path has to be empty.
+def settle(before: Inventory, footprint: Footprint) -> Inventory:
+    """Give an inventory in which a column that will not be generated any more has its own values.
 
-    Raises:
-        DatabaseError: The server does not count rows (``track_counts``).
+    They can be written over then, and nothing would generate them again.
     """
-    if connection.execute("select current_setting('track_counts')").fetchone() != ("on",):
-        raise DatabaseError(
-            "the server does not count rows: track_counts is off",
-            detail="  Without it nobody can tell whether a rollback deletes rows.",
-            state="nothing was changed",
-            next_step="alter system set track_counts = on, as its superuser",
+    return before | {
+        key: replace(
+            before[key],
+            columns=tuple(
+                replace(each, generated=each.generated and each.number not in numbers)
+                for each in before[key].columns
+            ),
         )
-    given = {"managed": list(MANAGED_SCHEMAS)}
-    columns: dict[int, list[Column]] = {}
-    for oid, *rest in connection.execute(_COLUMNS, given).fetchall():
-        columns.setdefault(oid, []).append(Column(*rest))
-    positions = read_positions(connection)
-    return {
-        row[0]: Relation(*(*row, tuple(columns.get(row[0], ())), positions.get(row[0])))
-        for row in connection.execute(_RELATIONS, given).fetchall()
+        for key, numbers in footprint.settled.items()
+        if key in before
     }
 
 
@@ -197,6 +125,7 @@ def between(before: Inventory, after: Inventory) -> Footprint:
     columns: dict[int, tuple[Column, ...]] = {}
     deleted, rewritten, altered, managed = set(), set(), set(), []
     updated: dict[int, int] = {}
+    settled: dict[int, frozenset[int]] = {}
     for key, old in before.items():
         new = after.get(key)
         if old.kind == "S":
@@ -211,6 +140,9 @@ def between(before: Inventory, after: Inventory) -> Footprint:
         lost = tuple(each for each in old.stored if each.number not in still)
         if lost and old.kind == "r":  # a partitioned table has no rows of its own
             columns[key] = lost
+        plain = {each.number for each in new.stored}
+        if own := [each.number for each in old.columns if each.generated and each.number in plain]:
+            settled[key] = frozenset(own)
         if new.deleted > old.deleted:
             deleted.add(key)
         if new.filenode != old.filenode:
@@ -227,6 +159,7 @@ def between(before: Inventory, after: Inventory) -> Footprint:
         rewritten=frozenset(rewritten - moved.keys()),
         updated=updated,
         altered=frozenset(altered - moved.keys() | set(moved.values())),
+        settled=settled,
         moved=moved,
         managed=tuple(managed),
         sequences={key: each for key, each in gone.items() if each.kind == "S"},

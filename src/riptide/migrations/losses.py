@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     import psycopg
 
     from riptide.migrations.comparison import Change
-    from riptide.migrations.footprint import Footprint, Inventory, Relation
+    from riptide.migrations.footprint import Footprint
+    from riptide.migrations.inventory import Inventory, Relation
 
 
 def count_rows(

@@ -91,7 +91,7 @@ class Stage:
         if self.is_columns:
             columns = [each for each in other.saved.lost if each in self.saved.lost]
         else:
-            columns = list(other.saved.lost)
+            columns = [each for each in other.saved.lost if each not in self.generated]
         types = dict(other.saved.columns)
         added = [each for each in columns if each not in (*self.saved.names, *self.more)]
         for each in added:
@@ -177,7 +177,7 @@ class Stage:
     def _compared(self) -> str:
         """Give the pairs, each with whether it is the same and whether something would be lost."""
         own = self._own
-        names = self.saved.lost if self.is_columns else self._written
+        names = self.compared
         same = f"{row_text(names, 's')} is not distinct from {row_text(names, 't')}"
         # A key that is equal and written in another way is nobody's loss.
         rest = [each for each in names if each not in self.saved.key]
@@ -205,7 +205,8 @@ class Stage:
     @property
     def compared(self) -> list[str]:
         """The columns whose values are put back."""
-        return list(self.saved.lost if self.is_columns else self._written)
+        names = self.saved.lost if self.is_columns else self.saved.names
+        return [each for each in names if each not in self.generated]
 
     def differing_query(self) -> str:
         """Give the query for whether any saved row has another value, for each of ``compared``."""
@@ -236,10 +237,9 @@ class Stage:
 
     def writing_queries(self, *, replace: bool) -> list[str]:
         """Give the statements that write what is missing, and with ``replace`` what differs."""
-        names = self.saved.lost if self.is_columns else self._written
         # The key as well: what its collation holds to be equal need not be the same.
         fixed = frozenset() if self.is_columns else self.always
-        names = [each for each in names if each not in fixed]
+        names = [each for each in self.compared if each not in fixed]
         queries = []
         if names and self._in_pairs:
             values = ", ".join(f"{quoted(each)} = p.{quoted(each)}" for each in names)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from riptide.migrations import footprint as fp
 from riptide.migrations.aside import compare as see
 from riptide.migrations.aside import drop_asides, keep_aside, with_missing
+from riptide.migrations.inventory import take_inventory
 from riptide.migrations.losses import (
     count_rows,
     count_values,
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
     import psycopg
 
     from riptide.migrations.comparison import Change
-    from riptide.migrations.footprint import Footprint, Inventory
+    from riptide.migrations.footprint import Footprint
+    from riptide.migrations.inventory import Inventory
 
 _NO_KEY = {
     True: "its rows are told apart by their other values",
@@ -125,14 +127,15 @@ def _try(
     It is run again, and not undone, where another one is to find what this one leaves; or where it
     has changed values, which can only be compared if they were kept aside before.
     """
-    before = fp.take_inventory(connection)
+    before = take_inventory(connection)
     with connection.transaction(force_rollback=True):
         run_twin(connection, twin, lock_timeout)
         for_us(connection, lock_timeout)
-        after = fp.take_inventory(connection)
+        after = take_inventory(connection)
         footprint = fp.between(before, after)
         rows_after = count_rows(connection, after, footprint.rewritten)
         schema_after = take(connection)
+    before = fp.settle(before, footprint)
     for_us(connection, lock_timeout)
     rows = count_rows(connection, before, footprint.emptied.keys() | footprint.rewritten)
     values = count_values(connection, before, footprint)
@@ -143,7 +146,7 @@ def _try(
     if asides or not last:
         run_twin(connection, twin, lock_timeout)
         for_us(connection, lock_timeout)
-        now = fp.take_inventory(connection) if asides else {}
+        now = take_inventory(connection) if asides else {}
         for oid in asides.keys() & now.keys():
             changes[oid] = see(connection, asides[oid], now[oid], gone.get(oid, 0))
         drop_asides(connection, asides.values())

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     import psycopg
 
-    from riptide.migrations.footprint import Column, Relation
+    from riptide.migrations.inventory import Column, Relation
     from riptide.migrations.sequences import Position
     from riptide.settings import Settings
 

@@ -14,6 +14,7 @@ from riptide.errors import DataLossError, MigrationError
 from riptide.migrations import footprint as fp
 from riptide.migrations.aside import Saving, compare, keep_aside, with_missing
 from riptide.migrations.column_sql import listed
+from riptide.migrations.inventory import take_inventory
 from riptide.migrations.losses import (
     count_rows,
     count_values,
@@ -32,7 +33,8 @@ if TYPE_CHECKING:
 
     import psycopg
 
-    from riptide.migrations.footprint import Footprint, Inventory, Relation
+    from riptide.migrations.footprint import Footprint
+    from riptide.migrations.inventory import Inventory, Relation
     from riptide.migrations.saved_rows import SavedRows
     from riptide.results import RowLoss
 
@@ -109,7 +111,7 @@ def _once(
     *,
     allow: bool,
 ) -> None:
-    before = fp.take_inventory(connection)
+    before = fp.settle(take_inventory(connection), footprint)
     whole = footprint.emptied.keys() | footprint.shrunk | footprint.altered
     rows = count_rows(connection, before, whole)
     values = count_values(connection, before, footprint)
@@ -121,7 +123,7 @@ def _once(
     asides = keep_aside(connection, before, (each for each in watched if rows.get(each)))
     run_twin(connection, twin, lock_timeout)
     for_us(connection, lock_timeout)
-    after = fp.take_inventory(connection)
+    after = take_inventory(connection)
     happened = fp.between(before, after)
     if happened.managed:
         raise managed_refusal(twin.label, happened.managed)
