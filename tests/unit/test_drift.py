@@ -9,7 +9,8 @@ import pytest
 from riptide.database import HistoryRow
 from riptide.migrations.drift import Edit, difference, edit_of
 from riptide.migrations.files import scan
-from riptide.migrations.history import join, problems
+from riptide.migrations.history import join
+from riptide.migrations.problems import problems
 from riptide.results import MigrationList, MigrationState
 
 if TYPE_CHECKING:
@@ -49,6 +50,22 @@ def test_white_space_in_a_function_s_body_is_an_edit() -> None:
     )
 
 
+@pytest.mark.parametrize("stored", ["\r\n", "\n"])
+def test_line_ends_that_git_has_changed_are_no_edit(stored: str) -> None:
+    """A function's body with other line ends is what git makes of it; it is noted, no more."""
+    body = "create function f() returns int language sql as $$\n select 1\n$$"
+    other = "\n" if stored == "\r\n" else "\r\n"
+    edit = edit_of([body.replace("\n", stored)], f"{body};\n".replace("\n", other))
+    assert edit is Edit.LINE_ENDS
+
+
+def test_difference_that_is_not_seen_is_shown() -> None:
+    """White space at a line's end, within quotes, is made visible where nothing else differs."""
+    shown = difference(["select 'a \nb'"], "select 'a\nb';", "1_a.sql").splitlines()
+    assert "-select 'a·" in shown
+    assert "+select 'a" in shown
+
+
 def test_difference_shows_the_line() -> None:
     """The diff goes from what was applied to what the file says now."""
     shown = difference(STORED, FILE.replace("id int", "id bigint"), "1_teams.sql").splitlines()
@@ -78,10 +95,37 @@ def test_each_state_has_its_way_out(settings: Settings) -> None:
         ("5", MigrationState.PENDING),
     ]
     assert found.needs_a_look
-    told = problems(found)
+    told = problems(found, settings)
     assert [each.label for each in told] == ["1_m", "2_gone", "3_m", "5_m"]
     assert all(each.next_step for each in told)
     assert "inv migrate.push" in told[3].next_step
+
+
+@pytest.mark.parametrize(
+    ("text", "what", "way_out"),
+    [
+        (b"select 1;\n\0", "2: a NUL character", "remove it"),
+        (b"select '\xff';", "1: not UTF-8", "as UTF-8"),
+        (
+            b"select 1;\ncreate index concurrently i on t (a);",
+            "2: `create index concurrently` has to be in a file of its own",
+            "inv migrate.new",
+        ),
+    ],
+)
+@pytest.mark.parametrize("version", ["1", "3"])
+def test_file_that_a_push_would_refuse_is_told_as_that(
+    settings: Settings, version: str, text: bytes, what: str, way_out: str
+) -> None:
+    """A pending file that cannot be pushed is told with its line, not with the advice to push."""
+    path = settings.migrations_dir / f"{version}_m.sql"
+    path.write_bytes(text)
+    (settings.migrations_dir / "2_m.sql").write_text("select 1", encoding="utf-8")
+    found = listed(settings, HistoryRow("2", "m", ("select 1",)))
+    (told,) = problems(found, settings)
+    assert told.label == f"{version}_m"
+    assert told.what.startswith(f"supabase/migrations/{path.name}:{what}")
+    assert way_out in told.next_step
 
 
 def test_unedited_and_cosmetic_are_applied(settings: Settings) -> None:

@@ -116,6 +116,7 @@ def applied(rows: Sequence[Stored], read: Read) -> Applied:
     texts: dict[str, str] = {}
     findings = []
     unknown = []
+    as_written = True
     for row in rows:
         file, text = files.get(row.version), read.texts.get(row.version)
         if text is None:
@@ -129,7 +130,9 @@ def applied(rows: Sequence[Stored], read: Read) -> Applied:
             if not row.statements:
                 unknown.append(row.version)
             texts[row.version] = row.text
-        elif row.statements and edit_of(row.statements, text) is Edit.REAL:
+            continue
+        edit = edit_of(row.statements, text) if row.statements else Edit.NONE
+        if edit is Edit.REAL:
             findings.append(
                 _finding(
                     Level.ERROR,
@@ -138,12 +141,12 @@ def applied(rows: Sequence[Stored], read: Read) -> Applied:
                     next_step="put the old text back, and the change into a new migration",
                 )
             )
-            texts[row.version] = row.text
-        else:
-            texts[row.version] = text
+        as_written = as_written and edit is not Edit.LINE_ENDS
+        texts[row.version] = row.text if edit in (Edit.REAL, Edit.LINE_ENDS) else text
     versions = list(texts)
     first = [each.version for each in read.files[: len(versions)]]
-    return Applied(texts, tuple(findings), tuple(unknown), not findings and versions == first)
+    as_written = as_written and not findings and versions == first
+    return Applied(texts, tuple(findings), tuple(unknown), as_written)
 
 
 def look(target: Target) -> tuple[Snapshot, list[Stored]]:

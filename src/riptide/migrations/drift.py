@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from riptide.migrations.sql import significant, split
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 
 class Edit(Enum):
@@ -21,6 +21,7 @@ class Edit(Enum):
 
     NONE = "not edited"
     COSMETIC = "edited since, in comments and white space only"
+    LINE_ENDS = "applied with other line ends (CRLF, LF)"
     REAL = "edited since it was applied"
 
 
@@ -33,8 +34,12 @@ def edit_of(stored: Sequence[str], text: str) -> Edit:
     """
     if _stands_in(stored, text):
         return Edit.NONE
-    if significant(";\n".join(stored)) == significant(text):
+    applied, now = significant(";\n".join(stored)), significant(text)
+    if applied == now:
         return Edit.COSMETIC
+    # In what is quoted they count for PostgreSQL; but git changes them by itself (core.autocrlf).
+    if [_with_lf(each) for each in applied] == [_with_lf(each) for each in now]:
+        return Edit.LINE_ENDS
     return Edit.REAL
 
 
@@ -46,15 +51,20 @@ def difference(stored: Sequence[str], text: str, name: str) -> str:
         text: The file's content now.
         name: The file's, for the diff's head.
     """
-    return "\n".join(
-        difflib.unified_diff(
-            _lines(stored),
-            _lines([each.text for each in split(text)]),
-            f"applied/{name}",
-            f"now/{name}",
-            lineterm="",
+    now = [each.text for each in split(text)]
+    for shown in (str.rstrip, _with_marks):
+        found = "\n".join(
+            difflib.unified_diff(
+                _lines(stored, shown),
+                _lines(now, shown),
+                f"applied/{name}",
+                f"now/{name}",
+                lineterm="",
+            )
         )
-    )
+        if found:
+            break
+    return found
 
 
 def _stands_in(stored: Sequence[str], text: str) -> bool:
@@ -73,5 +83,16 @@ def _stands_in(stored: Sequence[str], text: str) -> bool:
     return not tail or not split(tail)  # comments behind the last statement were never stored
 
 
-def _lines(statements: Sequence[str]) -> list[str]:
-    return [line.rstrip() for each in statements for line in f"{each.strip()};".splitlines()]
+def _lines(statements: Sequence[str], shown: Callable[[str], str]) -> list[str]:
+    return [shown(line) for each in statements for line in f"{each.strip()};".split("\n")]
+
+
+def _with_lf(text: str) -> str:
+    return text.replace("\r\n", "\n")
+
+
+def _with_marks(line: str) -> str:
+    """Make visible what stands at a line's end and is not seen there."""
+    text = line.rstrip()
+    rest = line[len(text) :].replace(" ", "·").replace("\t", "→").replace("\r", "␍")
+    return text + rest

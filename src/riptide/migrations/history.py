@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from riptide.errors import MigrationError
 from riptide.migrations.files import MigrationFile, scan
-from riptide.results import Migration, MigrationList, MigrationState, Problem
+from riptide.results import Migration, MigrationList, MigrationState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -124,34 +124,6 @@ def _applied(file: MigrationFile, row: HistoryRow) -> Migration:
         note="; ".join(notes),
         diff=diff,
     )
-
-
-def problems(found: MigrationList) -> list[Problem]:
-    """Give what a push would stumble over, and what is pending, oldest first.
-
-    Args:
-        found: What `list_migrations` gave.
-    """
-    told = {
-        MigrationState.PENDING: ("pending", "inv migrate.push"),
-        MigrationState.OUT_OF_ORDER: (
-            "older than the newest applied one",
-            "give it a later version, or inv migrate.push --include-all",
-        ),
-        MigrationState.MISSING: (
-            "applied, and there is no file for it here",
-            "git pull, if somebody else has it; else inv migrate.repair",
-        ),
-        MigrationState.DRIFTED: (
-            "edited since it was applied (inv migrate.status --diff)",
-            "undo the edit, and put the change into a new migration: inv migrate.new <name>",
-        ),
-    }
-    return [
-        Problem(label=each.label, what=told[each.state][0], next_step=told[each.state][1])
-        for each in found.migrations
-        if each.state in told
-    ]
 
 
 def _linked_history(settings: Settings, runner: Runner | None) -> list[HistoryRow]:

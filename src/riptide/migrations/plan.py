@@ -13,7 +13,7 @@ from riptide.migrations.sql import line_of, not_one_transaction, split
 from riptide.results import Migration, MigrationList, MigrationState, PlannedMigration, PushPlan
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from riptide.results import Finding
@@ -86,22 +86,32 @@ def usable(found: MigrationList, settings: Settings, *, include_all: bool) -> di
         DriftError: History and files contradict each other.
     """
     _refuse_contradictions(found, include_all=include_all)
-    texts = {
-        each.path.name: read_sql(each.path, settings)
-        for each in found.pending
-        if each.path is not None
+    return {
+        each.path.name: text_of(each, settings) for each in found.pending if each.path is not None
     }
-    for each in found.pending:
+
+
+def text_of(migration: Migration, settings: Settings) -> str:
+    """Give the content of a file that is to be pushed.
+
+    Raises:
+        MigrationError: It cannot be read, is still the template, or has other statements beside one
+            that runs outside a transaction.
+    """
+    path = migration.path
+    if path is None:
+        return ""
+    text = read_sql(path, settings)
+    if is_template(path, text):
         # Once applied it could not be written any more: that would be an edit.
-        if each.path is not None and is_template(each.path, texts[each.path.name]):
-            raise MigrationError(
-                f"{settings.relative(each.path)} is still the template: it has no statement",
-                file=each.path,
-                state="nothing was applied",
-                next_step="write it and its rollback, or delete both",
-            )
-    _refuse_mixed(found.pending, texts, settings)
-    return texts
+        raise MigrationError(
+            f"{settings.relative(path)} is still the template: it has no statement",
+            file=path,
+            state="nothing was applied",
+            next_step="write it and its rollback, or delete both",
+        )
+    _refuse_mixed(path, text, settings)
+    return text
 
 
 def identity(settings: Settings) -> str:
@@ -146,33 +156,27 @@ def _refuse_contradictions(found: MigrationList, *, include_all: bool) -> None:
         )
 
 
-def _refuse_mixed(
-    pending: Sequence[Migration], texts: Mapping[str, str], settings: Settings
-) -> None:
+def _refuse_mixed(path: Path, text: str, settings: Settings) -> None:
     """Refuse a file that has other statements beside one that runs outside a transaction.
 
     The CLI commits those on their own. Where a later one fails, half the file is applied and
     nothing of it is recorded.
     """
-    for each in pending:
-        if each.path is None:
-            continue
-        text = texts[each.path.name]
-        breaker = not_one_transaction(text)
-        if breaker is None or not breaker.refuses_transaction:
-            continue
-        line = line_of(text, breaker.code_offset)
-        raise MigrationError(
-            f"{settings.relative(each.path)}:{line}: `{' '.join(breaker.words[:3])}` "
-            "has to be in a file of its own",
-            file=each.path,
-            line=line,
-            statement=breaker.text,
-            detail="  PostgreSQL runs it outside a transaction only. Beside other statements a "
-            "failure would\n  leave the file half applied and not recorded.",
-            state="nothing was applied",
-            next_step="inv migrate.new <name>, and move the statement there",
-        )
+    breaker = not_one_transaction(text)
+    if breaker is None or not breaker.refuses_transaction:
+        return
+    line = line_of(text, breaker.code_offset)
+    raise MigrationError(
+        f"{settings.relative(path)}:{line}: `{' '.join(breaker.words[:3])}` "
+        "has to be in a file of its own",
+        file=path,
+        line=line,
+        statement=breaker.text,
+        detail="  PostgreSQL runs it outside a transaction only. Beside other statements a "
+        "failure would\n  leave the file half applied and not recorded.",
+        state="nothing was applied",
+        next_step="inv migrate.new <name>, and move the statement there",
+    )
 
 
 def listed(migrations: Sequence[Migration], most: int = 8) -> str:

@@ -103,7 +103,8 @@ def status(
 ) -> None:
     """Show each migration: applied, pending, out of order, edited since, or missing here."""
     from riptide import render
-    from riptide.migrations.history import list_migrations, problems
+    from riptide.migrations.history import list_migrations
+    from riptide.migrations.problems import problems
     from riptide.render import migrations as show
 
     settings = settings_for(target=target)
@@ -122,7 +123,7 @@ def status(
             show.differences(found)
     if check and found.needs_a_look:
         if not json:
-            show.problems(problems(found))
+            show.problems(problems(found, settings))
         raise Exit(code=3)
 
 
