@@ -62,21 +62,33 @@ class PublicProfiles(BaseModel):
     created_at: datetime.datetime = Field(alias="created_at")
     display_name: Optional[str] = Field(alias="display_name")
     id: uuid.UUID = Field(alias="id")
+    last_seen_at: Optional[datetime.datetime] = Field(alias="last_seen_at")
+    preferences: JsonValue = Field(alias="preferences")
+    timezone: Optional[str] = Field(alias="timezone")
     updated_at: datetime.datetime = Field(alias="updated_at")
+    website: Optional[str] = Field(alias="website")
 
 class PublicProfilesInsert(TypedDict):
     avatar_url: NotRequired[Annotated[Optional[str], Field(alias="avatar_url")]]
     created_at: NotRequired[Annotated[datetime.datetime, Field(alias="created_at")]]
     display_name: NotRequired[Annotated[Optional[str], Field(alias="display_name")]]
     id: Annotated[uuid.UUID, Field(alias="id")]
+    last_seen_at: NotRequired[Annotated[Optional[datetime.datetime], Field(alias="last_seen_at")]]
+    preferences: NotRequired[Annotated[JsonValue, Field(alias="preferences")]]
+    timezone: NotRequired[Annotated[Optional[str], Field(alias="timezone")]]
     updated_at: NotRequired[Annotated[datetime.datetime, Field(alias="updated_at")]]
+    website: NotRequired[Annotated[Optional[str], Field(alias="website")]]
 
 class PublicProfilesUpdate(TypedDict):
     avatar_url: NotRequired[Annotated[Optional[str], Field(alias="avatar_url")]]
     created_at: NotRequired[Annotated[datetime.datetime, Field(alias="created_at")]]
     display_name: NotRequired[Annotated[Optional[str], Field(alias="display_name")]]
     id: NotRequired[Annotated[uuid.UUID, Field(alias="id")]]
+    last_seen_at: NotRequired[Annotated[Optional[datetime.datetime], Field(alias="last_seen_at")]]
+    preferences: NotRequired[Annotated[JsonValue, Field(alias="preferences")]]
+    timezone: NotRequired[Annotated[Optional[str], Field(alias="timezone")]]
     updated_at: NotRequired[Annotated[datetime.datetime, Field(alias="updated_at")]]
+    website: NotRequired[Annotated[Optional[str], Field(alias="website")]]
 
 class PublicUserSessions(BaseModel):
     auth_session_id: uuid.UUID = Field(alias="auth_session_id")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import psycopg
 import pytest
 
@@ -12,13 +14,17 @@ from riptide.settings import Settings
 from riptide.target import Target
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from supabase import Client
 
     from riptide.results import StackStatus
 
 # A project of its own, whose tests are run by a pytest of its own.
 collect_ignore = ["notes_project"]
+
+PASSWORD = "correct horse battery"
 
 
 @pytest.fixture
@@ -41,3 +47,39 @@ def elsewhere(tmp_path: Path, project: Settings, stack: StackStatus) -> Settings
         publishable_key=stack.publishable_key,
         secret_key=stack.secret_key,
     )
+
+
+@pytest.fixture
+def sign_up(stack: StackStatus) -> Iterator[Callable[..., tuple[Client, str]]]:
+    """Give a function that signs a fresh user up; they are gone afterwards."""
+    from supabase import create_client
+    from supabase.lib.client_options import SyncClientOptions
+
+    http = httpx.Client(timeout=10)
+    made: list[str] = []
+
+    def client(key: str) -> Client:
+        options = SyncClientOptions(
+            auto_refresh_token=False, persist_session=False, httpx_client=http
+        )
+        return create_client(stack.api_url, key, options)
+
+    def make(**metadata: object) -> tuple[Client, str]:
+        signed_in = client(stack.publishable_key)
+        reply = signed_in.auth.sign_up(
+            {
+                "email": f"schema-{secrets.token_hex(6)}@example.com",
+                "password": PASSWORD,
+                "options": {"data": metadata},
+            }
+        )
+        assert reply.user is not None
+        assert reply.session is not None
+        made.append(reply.user.id)
+        return signed_in, reply.user.id
+
+    yield make
+    service = client(stack.secret_key)
+    for user_id in made:
+        service.auth.admin.delete_user(user_id)
+    http.close()
