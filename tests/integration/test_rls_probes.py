@@ -228,6 +228,61 @@ def test_a_default_owner_and_what_comes_back_are_tried(
     assert cells(verify(elsewhere), "public.odd") == {"insert owner allow lockout"}
 
 
+REQUESTS = {
+    "a count alone": (
+        (
+            "create policy hole on public.odd for select to authenticated"
+            " using (current_setting('request.method', true) = 'HEAD')"
+        ),
+        DECLARED,
+        "select",
+        "count all, and get no row",
+    ),
+    "an upsert that passes over what is there": (
+        # With a key to compare, PostgreSQL asks the select policies too.
+        (
+            "create policy everybody on public.odd for select to authenticated using (true);"
+            "create policy hole on public.odd for insert to authenticated with check"
+            " (current_setting('request.headers', true) like '%ignore-duplicates%')"
+        ),
+        DECLARED + 'select = "all"\n',
+        "insert",
+        "insert a row of the owner's, duplicates ignored",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", REQUESTS)
+def test_a_hole_in_one_kind_of_request_is_a_leak(
+    what: str, odd: psycopg.Connection[Any], elsewhere: Settings
+) -> None:
+    """A count without rows and an upsert that ignores duplicates are sent, and looked at."""
+    sql, intent, operation, tried = REQUESTS[what]
+    odd.execute(sql.encode())
+    declare(elsewhere, intent)
+    checks = [each for each in verify(elsewhere).failures if each.table == "public.odd"]
+    [found] = [each for each in checks if (each.operation, each.actor) == (operation, "other")]
+    assert found.verdict is Verdict.LEAK
+    assert [each.request for each in found.attempts if each.effect] == [tried]
+
+
+def test_the_owner_is_the_control_of_both(
+    odd: psycopg.Connection[Any], elsewhere: Settings
+) -> None:
+    """The owner gets their count, and a row by an upsert that ignores duplicates."""
+    declare(elsewhere, DECLARED)
+    report = verify(elsewhere)
+    assert cells(report, "public.odd") == set()
+    sent = {
+        (each.operation, one.request): bool(one.effect)
+        for each in report.checks
+        if (each.table, each.actor) == ("public.odd", "owner")
+        for one in each.attempts
+    }
+    assert sent["select", "count all, and get no row"]
+    assert sent["insert", "insert a row of their own, duplicates ignored"]
+
+
 def test_an_upsert_over_anothers_row_is_a_leak(
     odd: psycopg.Connection[Any], elsewhere: Settings
 ) -> None:

@@ -115,6 +115,13 @@ class Probe:
             self._now = self.database.rows(self.plan)
         return self._now
 
+    def number_of(self, actor: Actor) -> int:
+        """Give how many rows a user has in this table, whoever may see them."""
+        owner = self.plan.intent.owner
+        return sum(
+            bool(owner) and str(row[owner]) == actor.user_id for row in self._look().values()
+        )
+
     def renewed(self, attempt: Attempt) -> Attempt:
         """Take a row away that a leak has changed: it may be settled now, for instance revoked."""
         if attempt.effect:

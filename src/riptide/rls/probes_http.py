@@ -17,7 +17,7 @@ from riptide.rls.probes_exists import ExistsProbe
 from riptide.rls.probes_plan import PlanProbe
 from riptide.rls.probes_select import select
 from riptide.rls.probes_strangers import StrangerProbe
-from riptide.rls.probes_upsert import Upserts, can_upsert, representing
+from riptide.rls.probes_upsert import IGNORING, Upserts, can_upsert, representing
 from riptide.rls.verdict import DENY, Attempt, Outcome, Reply
 
 if TYPE_CHECKING:
@@ -190,8 +190,8 @@ class TableProbe(Probe):
             return []
         if expected == DENY:
             # Its own way in, and with what comes back: the plain one was tried before.
-            how = "upsert" if can_upsert(self.plan) else "representation"
-            return [self._try_insert(actor, self.fresh_row(), how=how)]
+            ways = ("upsert", "ignore") if can_upsert(self.plan) else ("representation",)
+            return [self._try_insert(actor, self.fresh_row(), how=how) for how in ways]
         if actor is not self.actors.owner or not first.effect:
             return []
         row, owner = self.fresh_row(), self.plan.relation.column(self.plan.intent.owner or "")
@@ -202,7 +202,11 @@ class TableProbe(Probe):
             again = self._try_insert(actor, row)
         else:
             again = self._try_insert(actor, row, how="representation")
-        return [] if again.reply.lacks_privilege else [again]
+        more = [again]
+        if can_upsert(self.plan):
+            more.append(self._try_insert(actor, self.fresh_row(), how="ignore"))
+        # What comes back, and a key to compare, take the privilege to select.
+        return [each for each in more if not each.reply.lacks_privilege]
 
     def fresh_row(self) -> Row:
         """Make up a row for a table that has none of this run's, and note how it is found."""
@@ -218,8 +222,7 @@ class TableProbe(Probe):
         tried = f"{'upsert' if how == 'upsert' else 'insert'} {whose if owner else 'a row'}"
         if owner and owner not in row:
             tried = f"insert a row without {owner}"
-        if how != "minimal":
-            tried += ", and get it back"
+        tried += {"minimal": "", "ignore": IGNORING}.get(how, ", and get it back")
         # Nothing is sent of which nothing could be found again.
         lost = self.blind.loses(self.plan, actor, row)
         if lost is not None:
@@ -231,6 +234,13 @@ class TableProbe(Probe):
             case "upsert":
                 upsert = table.upsert(row, on_conflict=",".join(self.plan.key))
                 request = representing(upsert, self.plan.key)
+            case "ignore":
+                request = table.upsert(
+                    row,
+                    on_conflict=",".join(self.plan.key),
+                    returning=minimal(),
+                    ignore_duplicates=True,
+                )
             case "representation":
                 request = representing(table.insert(row), self.plan.key)
             case _:

@@ -2,7 +2,8 @@
 
 ``on conflict do update`` needs the INSERT policy for the row that is sent and the UPDATE policy for
 the one that is there (https://www.postgresql.org/docs/17/sql-createpolicy.html, policies applied by
-command type). ``do nothing`` never touches the row that is there, and is not tried.
+command type). ``do nothing`` (``resolution=ignore-duplicates``) needs the INSERT policy, and leaves
+the row that is there as it is.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from riptide.rls.probes_http import TableProbe
     from riptide.rls.probes_sql import Row
 
+IGNORING = ", duplicates ignored"
 _PLAIN = re.compile(r"\w+")
 
 
@@ -39,7 +41,10 @@ class Upserts:
             if f"{actor.role} insert" not in probe.plan.relation.privileges:
                 continue
             if probe.expected("update", actor) == DENY:
-                attempts = [probe.renewed(self._upsert(actor, self._others(actor)))]
+                attempts = [
+                    probe.renewed(self._upsert(actor, self._others(actor), ignore=ignore))
+                    for ignore in (False, True)
+                ]
                 probe.add("update", actor, DENY, attempts, proven=True)
         self._own()
 
@@ -65,15 +70,17 @@ class Upserts:
             row[plan.intent.owner] = actor.user_id
         return row
 
-    def _upsert(self, actor: Actor, row: Row) -> Attempt:
+    def _upsert(self, actor: Actor, row: Row, *, ignore: bool = False) -> Attempt:
         probe = self._probe
         request = probe.table(actor).upsert(
             row,
             on_conflict=",".join(probe.plan.key),
             returning=minimal(),
+            ignore_duplicates=ignore,
         )
         whose = "their own" if actor is probe.actors.owner else "the owner's"
-        return probe.attempt(f"upsert over {whose} row", request)
+        tried = f"upsert over {whose} row{IGNORING if ignore else ''}"
+        return probe.attempt(tried, request)
 
 
 def can_upsert(plan: TablePlan) -> bool:
