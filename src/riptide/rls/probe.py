@@ -118,9 +118,9 @@ class Probe:
     def number_of(self, actor: Actor) -> int:
         """Give how many rows a user has in this table, whoever may see them."""
         owner = self.plan.intent.owner
-        return sum(
-            bool(owner) and str(row[owner]) == actor.user_id for row in self._look().values()
-        )
+        if owner is None:
+            return 0
+        return sum(str(row[owner]) == actor.user_id for row in self._look().values())
 
     def renewed(self, attempt: Attempt) -> Attempt:
         """Take a row away that a leak has changed: it may be settled now, for instance revoked."""
