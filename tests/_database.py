@@ -32,7 +32,8 @@ begin
     where pronamespace = 'public'::regnamespace
     union all
     select format('drop type if exists %s cascade', oid::regtype) from pg_type
-    where typnamespace = 'public'::regnamespace and typtype in ('e', 'd')
+    where typnamespace = 'public'::regnamespace and (typtype in ('e', 'd') or exists (
+      select from pg_class where pg_class.oid = typrelid and relkind = 'c'))
   loop
     execute each.run;
   end loop;
