@@ -38,32 +38,40 @@ on conflict do nothing;
 
 -- The profiles were made by the trigger on auth.users.
 
--- The hashes are of the texts "riptide-demo-token-1" to "-3", which are no secrets.
-insert into public.api_tokens (id, user_id, name, token_hash, scopes, expires_at, revoked_at)
-select
-  demo.id, demo.user_id, demo.name,
-  encode(sha256(convert_to(demo.token, 'UTF8')), 'hex'),
-  demo.scopes, demo.expires_at, demo.revoked_at
-from (
+-- Tokens that are no secrets: rt_, eight characters, zeros, and the checksum.
+with demo (id, user_id, name, body, scopes, expires_at, revoked_at) as (
   values
     (
       '70000000-0000-4000-8000-000000000001'::uuid,
       'a11ce000-0000-4000-8000-000000000001'::uuid,
-      'Laptop backup', 'riptide-demo-token-1', array['files:read'],
+      'Laptop backup', rpad('rt_Alice001', 46, '0'), array['read']::public.api_token_scope[],
       null::timestamptz, null::timestamptz
     ),
     (
       '70000000-0000-4000-8000-000000000002', 'a11ce000-0000-4000-8000-000000000001',
-      'Old script', 'riptide-demo-token-2', array['files:read', 'files:write'],
+      'Old script', rpad('rt_Alice002', 46, '0'), array['read', 'write']::public.api_token_scope[],
       null, now()
     ),
     (
       '70000000-0000-4000-8000-000000000003', 'b0b00000-0000-4000-8000-000000000002',
-      'Build server', 'riptide-demo-token-3', array['deploy'],
+      'Build server', rpad('rt_Bob00001', 46, '0'), array['admin']::public.api_token_scope[],
       now() + interval '1 year', null
     )
-) as demo (id, user_id, name, token, scopes, expires_at, revoked_at)
-where exists (select from auth.users as users where users.id = demo.user_id)
+), made as (
+  insert into public.api_tokens (id, user_id, name, token_prefix, scopes, expires_at, revoked_at)
+  select
+    demo.id, demo.user_id, demo.name, left(demo.body, 11), demo.scopes, demo.expires_at,
+    demo.revoked_at
+  from demo
+  where exists (select from auth.users as users where users.id = demo.user_id)
+  on conflict do nothing
+  returning id
+)
+insert into private.api_token_secrets (token_hash, token_id)
+select
+  sha256(convert_to(demo.body || private.api_token_checksum(demo.body), 'UTF8')), demo.id
+from demo
+where demo.id in (select made.id from made)
 on conflict do nothing;
 
 insert into public.user_sessions (id, user_id, auth_session_id, device_name, user_agent, ip_address)

@@ -50,22 +50,43 @@ def elsewhere(tmp_path: Path, project: Settings, stack: StackStatus) -> Settings
 
 
 @pytest.fixture
-def sign_up(stack: StackStatus) -> Iterator[Callable[..., tuple[Client, str]]]:
-    """Give a function that signs a fresh user up; they are gone afterwards."""
+def new_client(stack: StackStatus) -> Iterator[Callable[[str], Client]]:
+    """Give a function that makes a client of the stack's API with a key."""
     from supabase import create_client
     from supabase.lib.client_options import SyncClientOptions
 
-    http = httpx.Client(timeout=10)
+    with httpx.Client(timeout=10) as http:
+
+        def make(key: str) -> Client:
+            options = SyncClientOptions(
+                auto_refresh_token=False, persist_session=False, httpx_client=http
+            )
+            return create_client(stack.api_url, key, options)
+
+        yield make
+
+
+@pytest.fixture
+def anon(new_client: Callable[[str], Client], stack: StackStatus) -> Client:
+    """Give a client that nobody is signed in with."""
+    return new_client(stack.publishable_key)
+
+
+@pytest.fixture
+def service(new_client: Callable[[str], Client], stack: StackStatus) -> Client:
+    """Give a server's client."""
+    return new_client(stack.secret_key)
+
+
+@pytest.fixture
+def sign_up(
+    new_client: Callable[[str], Client], service: Client, stack: StackStatus
+) -> Iterator[Callable[..., tuple[Client, str]]]:
+    """Give a function that signs a fresh user up; they are gone afterwards."""
     made: list[str] = []
 
-    def client(key: str) -> Client:
-        options = SyncClientOptions(
-            auto_refresh_token=False, persist_session=False, httpx_client=http
-        )
-        return create_client(stack.api_url, key, options)
-
     def make(**metadata: object) -> tuple[Client, str]:
-        signed_in = client(stack.publishable_key)
+        signed_in = new_client(stack.publishable_key)
         reply = signed_in.auth.sign_up(
             {
                 "email": f"schema-{secrets.token_hex(6)}@example.com",
@@ -79,7 +100,5 @@ def sign_up(stack: StackStatus) -> Iterator[Callable[..., tuple[Client, str]]]:
         return signed_in, reply.user.id
 
     yield make
-    service = client(stack.secret_key)
     for user_id in made:
         service.auth.admin.delete_user(user_id)
-    http.close()

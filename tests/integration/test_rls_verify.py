@@ -87,8 +87,9 @@ def test_the_schema_is_right_and_nothing_is_left_behind(
     report = verify_rls(settings=project)
     assert [each for each in report.failures if each.table != "public.planted"] == []
     assert report.ok
-    assert report.tables == ("public.profiles", "public.api_tokens", "public.user_sessions")
-    for table in report.tables:
+    tables = [each for each in report.tables if "(" not in each]
+    assert tables == ["public.profiles", "public.api_tokens", "public.user_sessions"]
+    for table in tables:
         tried = {(each.operation, each.actor) for each in report.checks if each.table == table}
         assert {actor for _, actor in tried} == ACTORS
         assert len(tried) == 30
@@ -266,8 +267,8 @@ def test_a_leak_does_not_shut_the_owner_out(
     """What anon could do to the row (revoke it) is not told as a lockout of its owner."""
     declare(
         elsewhere,
-        '[tables.api_tokens]\nowner = "user_id"\ndelete = "none"\n'
-        'update_columns = ["name", "revoked_at"]\nreveals.token_hash = "of no use"\n',
+        '[tables.api_tokens]\nowner = "user_id"\ninsert = "none"\ndelete = "none"\n'
+        'update_columns = ["name"]\n',
     )
     try:
         database.execute(
@@ -337,7 +338,11 @@ def test_what_is_exposed_and_not_declared_is_reported(
             "drop table public.planted_reachable, public.planted_closed"
         )
     assert not report.ok
-    undeclared = {each.table for each in report.failures if each.verdict is Verdict.UNDECLARED}
+    undeclared = {
+        each.table
+        for each in report.failures
+        if each.verdict is Verdict.UNDECLARED and each.operation != "execute"
+    }
     assert undeclared == {
         "public.planted_reachable",
         "public.planted_view",
