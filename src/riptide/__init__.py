@@ -17,7 +17,10 @@ from typing import TYPE_CHECKING
 from riptide._lazy import lazily
 
 if TYPE_CHECKING:
+    from riptide.accounts.aio import AsyncAccounts
+    from riptide.accounts.client import Accounts
     from riptide.errors import (
+        AccountError,
         CommandError,
         ConfigError,
         DatabaseError,
@@ -55,6 +58,9 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "AccountError",
+    "Accounts",
+    "AsyncAccounts",
     "CommandError",
     "ConfigError",
     "DataLossError",
@@ -95,6 +101,9 @@ __all__ = [
 # Where each public name lives. They are imported when they are asked for: `inv --list`
 # and `import riptide` must not wait for what they do not use.
 _HOMES = {
+    "AccountError": "riptide.errors",
+    "Accounts": "riptide.accounts.client",
+    "AsyncAccounts": "riptide.accounts.aio",
     "CommandError": "riptide.errors",
     "ConfigError": "riptide.errors",
     "DataLossError": "riptide.errors",

@@ -217,6 +217,29 @@ class DatabaseError(RiptideError):
         self.sqlstate = sqlstate
 
 
+class AccountError(RiptideError):
+    """A change of an account was refused, or could not be asked for.
+
+    Attributes:
+        field: The column or argument that was refused, where the database says so.
+        code: PostgreSQL's five-character code or PostgREST's own, where there was an answer.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        field: str | None = None,
+        code: str | None = None,
+        detail: str | None = None,
+        state: str | None = "nothing was changed",
+        next_step: str | None = None,
+    ) -> None:
+        super().__init__(message, detail=detail, state=state, next_step=next_step)
+        self.field = field
+        self.code = code
+
+
 class StackError(RiptideError):
     """The local stack could not be started, stopped or asked."""
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 if TYPE_CHECKING:
     from collections.abc import Sized
@@ -22,7 +23,7 @@ def count(things: Sized, noun: str) -> str:
 def _plain(value: object) -> Any:
     if isinstance(value, Result):
         return value.to_dict()
-    if isinstance(value, Path):
+    if isinstance(value, Path | UUID):
         return str(value)
     if isinstance(value, datetime):
         return value.isoformat()

@@ -1,0 +1,77 @@
+"""The database's refusal as an `AccountError` that names the field."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from riptide.errors import AccountError
+
+if TYPE_CHECKING:
+    from riptide.accounts.flows import Flow, T
+
+_FIELD = re.compile(r"field: (\w+)")
+_COLUMN = re.compile(r'column "(\w+)"')
+# <table>_<columns>_<kind>, after which this schema names its constraints.
+_CONSTRAINT = re.compile(r'constraint "(?:profiles|api_tokens|user_sessions)_(\w+)_(?:check|key)"')
+_ENUM = re.compile(r'invalid input value for enum [\w."]*api_token_scope')
+
+# PostgREST's own: https://docs.postgrest.org/en/stable/references/errors.html
+_ABSENT = frozenset({"PGRST202", "PGRST204", "PGRST205", "42883", "42P01"})
+_SIGN_IN = frozenset({"PGRST301", "PGRST302", "PGRST303", "28000", "42501"})
+
+
+def told(flow: Flow[T]) -> Flow[T]:
+    """Turn what the API refuses, or does not answer, into an `AccountError`."""
+    import httpx
+    from postgrest.exceptions import APIError
+
+    try:
+        return (yield from flow)
+    except APIError as error:
+        raise refusal(error) from error
+    except httpx.HTTPError as error:
+        raise AccountError(
+            f"the API does not answer: {str(error) or type(error).__name__}",
+            state="whether it was done is not known",
+            next_step="the same again; look first where it would be done twice",
+        ) from error
+
+
+def refusal(error: Any) -> AccountError:
+    """Give the error for an answer that is an error.
+
+    Args:
+        error: A `postgrest.exceptions.APIError`.
+    """
+    code, message = error.code or "", error.message or "the API refused it"
+    next_step = None
+    if code in _ABSENT:
+        next_step = "inv migrate.status: are all migrations applied?"
+    elif code in _SIGN_IN:
+        next_step = "sign the user in again; a server uses its secret key"
+    return AccountError(
+        message,
+        field=field_of(message, error.details),
+        code=code or None,
+        detail=f"  {error.hint}" if error.hint else None,
+        state="nothing was changed",
+        next_step=next_step,
+    )
+
+
+def field_of(message: str, details: object) -> str | None:
+    """Give the argument or column that was refused, where the answer says so.
+
+    RipTide's functions say ``field: name`` in the details, the one part of an error beside message
+    and hint that PostgREST passes on; a constraint is named after its columns, of which a
+    ``user_id`` is never the one to mend.
+    """
+    if named := _FIELD.fullmatch(str(details or "").strip()):
+        return named[1]
+    if broken := _CONSTRAINT.search(message):
+        return broken[1].removeprefix("user_id_")
+    if _ENUM.search(message):
+        return "scopes"
+    column = _COLUMN.search(message)
+    return column[1] if column else None
