@@ -141,7 +141,11 @@ both = pytest.mark.parametrize("via", [sync, asynchronous])
             (
                 "POST",
                 "/rpc/create_api_token",
-                {"name": "ci", "scopes": ["read", "admin"], "expires_in": "129600.000000 seconds"},
+                {
+                    "name": "ci",
+                    "scopes": ["read", "admin"],
+                    "expires_in": "1 days 43200.000000 seconds",
+                },
             ),
         ),
         (

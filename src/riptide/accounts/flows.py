@@ -169,8 +169,13 @@ def _given(**arguments: Any) -> dict[str, Any]:
 
 
 def _interval(span: timedelta | None) -> str | None:
-    """Give a span as PostgreSQL reads one: https://www.postgresql.org/docs/17/datatype-datetime.html."""
-    return None if span is None else f"{span.total_seconds():f} seconds"
+    """Give a span as PostgreSQL reads one, whose days and seconds have limits of their own.
+
+    https://www.postgresql.org/docs/17/datatype-datetime.html#DATATYPE-INTERVAL-INPUT
+    """
+    if span is None:
+        return None
+    return f"{span.days} days {span.seconds}.{span.microseconds:06} seconds"
 
 
 def _id(given: UUID | str) -> str:
