@@ -108,10 +108,10 @@ def test_profile_that_is_refused(ask: Asker, sign_up: SignUp, column: str, value
 
 
 def test_profile_of_nobody(ask: Asker, stack: StackStatus) -> None:
-    """Who is not signed in has no profile, and is told to sign in."""
+    """Who is not signed in has no profile, and is told as whom to ask."""
     with httpx.Client(timeout=10) as http:
         profile = ask(made(stack, http, stack.publishable_key)).profile
-        assert "sign the user in" in str(refused(profile.get, None, "42501"))
+        assert "as the signed-in user" in str(refused(profile.get, None, "42501"))
 
 
 def test_server_names_its_user(ask: Asker, sign_up: SignUp, server: Client) -> None:

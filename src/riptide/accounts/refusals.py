@@ -31,10 +31,13 @@ def told(flow: Flow[T]) -> Flow[T]:
     except APIError as error:
         raise refusal(error) from error
     except httpx.HTTPError as error:
+        unsent = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
         raise AccountError(
             f"the API does not answer: {str(error) or type(error).__name__}",
-            state="whether it was done is not known",
-            next_step="the same again; look first where it would be done twice",
+            state="nothing was changed" if unsent else "whether it was done is not known",
+            next_step="is the URL right, and does it run? inv stack.status"
+            if unsent
+            else "look whether it was done, then the same again",
         ) from error
 
 
@@ -49,7 +52,9 @@ def refusal(error: Any) -> AccountError:
     if code in _ABSENT:
         next_step = "inv migrate.status: are all migrations applied?"
     elif code in _SIGN_IN:
-        next_step = "sign the user in again; a server uses its secret key"
+        next_step = (
+            "ask as the signed-in user; as a server, with the secret key, for what is a server's"
+        )
     return AccountError(
         message,
         field=field_of(message, error.details),
