@@ -24,15 +24,18 @@ from pydantic import BaseModel, Field, JsonValue
 # Types that the CLI leaves open, as the API's JSON has them.
 PgCatalogInet: TypeAlias = str
 
+PublicApiTokenScope: TypeAlias = Literal["read", "write", "admin"]
+
 class PublicApiTokens(BaseModel):
     created_at: datetime.datetime = Field(alias="created_at")
     expires_at: Optional[datetime.datetime] = Field(alias="expires_at")
     id: uuid.UUID = Field(alias="id")
     last_used_at: Optional[datetime.datetime] = Field(alias="last_used_at")
+    last_used_ip: Optional[PgCatalogInet] = Field(alias="last_used_ip")
     name: str = Field(alias="name")
     revoked_at: Optional[datetime.datetime] = Field(alias="revoked_at")
-    scopes: List[str] = Field(alias="scopes")
-    token_hash: str = Field(alias="token_hash")
+    scopes: List[PublicApiTokenScope] = Field(alias="scopes")
+    token_prefix: Optional[str] = Field(alias="token_prefix")
     user_id: uuid.UUID = Field(alias="user_id")
 
 class PublicApiTokensInsert(TypedDict):
@@ -40,10 +43,11 @@ class PublicApiTokensInsert(TypedDict):
     expires_at: NotRequired[Annotated[Optional[datetime.datetime], Field(alias="expires_at")]]
     id: NotRequired[Annotated[uuid.UUID, Field(alias="id")]]
     last_used_at: NotRequired[Annotated[Optional[datetime.datetime], Field(alias="last_used_at")]]
+    last_used_ip: NotRequired[Annotated[Optional[PgCatalogInet], Field(alias="last_used_ip")]]
     name: Annotated[str, Field(alias="name")]
     revoked_at: NotRequired[Annotated[Optional[datetime.datetime], Field(alias="revoked_at")]]
-    scopes: NotRequired[Annotated[List[str], Field(alias="scopes")]]
-    token_hash: Annotated[str, Field(alias="token_hash")]
+    scopes: NotRequired[Annotated[List[PublicApiTokenScope], Field(alias="scopes")]]
+    token_prefix: NotRequired[Annotated[Optional[str], Field(alias="token_prefix")]]
     user_id: NotRequired[Annotated[uuid.UUID, Field(alias="user_id")]]
 
 class PublicApiTokensUpdate(TypedDict):
@@ -51,10 +55,11 @@ class PublicApiTokensUpdate(TypedDict):
     expires_at: NotRequired[Annotated[Optional[datetime.datetime], Field(alias="expires_at")]]
     id: NotRequired[Annotated[uuid.UUID, Field(alias="id")]]
     last_used_at: NotRequired[Annotated[Optional[datetime.datetime], Field(alias="last_used_at")]]
+    last_used_ip: NotRequired[Annotated[Optional[PgCatalogInet], Field(alias="last_used_ip")]]
     name: NotRequired[Annotated[str, Field(alias="name")]]
     revoked_at: NotRequired[Annotated[Optional[datetime.datetime], Field(alias="revoked_at")]]
-    scopes: NotRequired[Annotated[List[str], Field(alias="scopes")]]
-    token_hash: NotRequired[Annotated[str, Field(alias="token_hash")]]
+    scopes: NotRequired[Annotated[List[PublicApiTokenScope], Field(alias="scopes")]]
+    token_prefix: NotRequired[Annotated[Optional[str], Field(alias="token_prefix")]]
     user_id: NotRequired[Annotated[uuid.UUID, Field(alias="user_id")]]
 
 class PublicProfiles(BaseModel):
@@ -125,3 +130,16 @@ class PublicUserSessionsUpdate(TypedDict):
     revoked_at: NotRequired[Annotated[Optional[datetime.datetime], Field(alias="revoked_at")]]
     user_agent: NotRequired[Annotated[Optional[str], Field(alias="user_agent")]]
     user_id: NotRequired[Annotated[uuid.UUID, Field(alias="user_id")]]
+
+class PublicNewApiToken(BaseModel):
+    id: Optional[uuid.UUID] = Field(alias="id")
+    user_id: Optional[uuid.UUID] = Field(alias="user_id")
+    name: Optional[str] = Field(alias="name")
+    token_prefix: Optional[str] = Field(alias="token_prefix")
+    scopes: Optional[List[PublicApiTokenScope]] = Field(alias="scopes")
+    expires_at: Optional[datetime.datetime] = Field(alias="expires_at")
+    last_used_at: Optional[datetime.datetime] = Field(alias="last_used_at")
+    last_used_ip: Optional[PgCatalogInet] = Field(alias="last_used_ip")
+    revoked_at: Optional[datetime.datetime] = Field(alias="revoked_at")
+    created_at: Optional[datetime.datetime] = Field(alias="created_at")
+    token: Optional[str] = Field(alias="token")

@@ -124,8 +124,8 @@ def _function(each: Function) -> tuple[str, ...]:
         callers = ", ".join(filter(None, [f"triggers on {triggers}", callers]))
     runs = "Runs as its owner. " if each.definer else ""
     return (
-        _code(f"{each.full_name}({each.arguments})"),
-        _code(each.result) if each.result is not None else "a procedure",
+        _code(f"{each.full_name}({shortened(each.arguments)})"),
+        _code(shortened(each.result)) if each.result is not None else "a procedure",
         callers,
         (runs + _sentence(each.comment)).strip(),
     )
@@ -133,7 +133,7 @@ def _function(each: Function) -> tuple[str, ...]:
 
 def _type(each: Type) -> tuple[str, ...]:
     kind = _TYPE_KINDS[each.kind]
-    parts = ", ".join(map(_code, each.parts))
+    parts = ", ".join(_code(part if each.kind == "e" else shortened(part)) for part in each.parts)
     return _code(each.full_name), f"{kind}: {parts}", _sentence(each.comment)
 
 
