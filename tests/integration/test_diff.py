@@ -12,6 +12,7 @@ from _inv import inv
 from riptide import (
     ConfigError,
     DriftError,
+    MigrationError,
     apply_migrations,
     check_migrations,
     diagnose_history,
@@ -37,6 +38,7 @@ create table public.hand (
 alter table public.hand enable row level security;
 create policy hand_select on public.hand for select to authenticated using (true);
 create type app.mood as enum ('it''s', 'b');
+create type app.pair as (a int);
 create domain app.short as text check (length(value) < 10);
 alter table public.base add column extra text;
 alter table public.base drop column name;
@@ -55,6 +57,24 @@ comment on table public.hand is 'x';
 revoke all on public.hand from anon;
 grant select (id) on public.hand to anon;
 grant execute on function public.f() to anon;
+"""
+CHANGED = """
+alter type app.pair add attribute b text;
+alter type app.mood rename value 'b' to 'c';
+alter domain app.short add constraint filled check (value <> '');
+alter table public.hand add column e text[] default '{a,"b;c"}';
+alter table public.hand alter column note type varchar(20);
+alter table public.hand rename column base_id to other_id;
+alter table public.hand force row level security;
+alter policy hand_select on public.hand to anon;
+create or replace view public.v with (security_invoker = true) as select id, note from public.hand;
+drop materialized view public.mv;
+create materialized view public.mv as select id, 1 as one from public.hand;
+alter sequence public.s increment 7;
+create or replace function public.f() returns trigger language plpgsql security definer
+  as $$ begin return null; end $$;
+create table public.base_2 (like public.base including all);
+comment on table public.base_2 is E'line ''one''\n; $guard$ --';
 """
 
 
@@ -87,7 +107,7 @@ def local(stack: Settings) -> Iterator[Settings]:
             "drop publication if exists published, made; drop collation if exists public.ci;"
             "drop schema if exists app cascade; drop schema supabase_migrations cascade;"
             "drop materialized view if exists public.mv; drop view if exists public.v;"
-            "drop table if exists public.hand, public.base cascade;"
+            "drop table if exists public.hand, public.base, public.base_2 cascade;"
             "drop function if exists public.f; drop sequence if exists public.s"
         )
 
@@ -118,6 +138,30 @@ def test_all_kinds_of_change_become_a_migration(local: Settings) -> None:
     report = check_migrations(settings=local, skip={"lint"})
     assert report.findings == ()
     assert [each.skipped for each in report.steps if each.name != "lint"] == [""] * 6
+
+
+def test_changes_of_what_is_there_become_a_migration(local: Settings) -> None:
+    """What is changed may run twice and is taken back whole, as what is made."""
+    by_hand(local, BY_HAND)
+    made = diff_migration("by_hand", settings=local)
+    repair_history([made.version], status="applied", settings=local)
+    by_hand(local, CHANGED)
+    changed = diff_migration("changed", settings=local)
+    assert (changed.not_covered, changed.not_taken_back, changed.not_twice) == ((), (), "")
+
+
+def test_new_enum_value_that_is_used_at_once(local: Settings) -> None:
+    """A value that PostgreSQL lets nobody use in its own transaction: what to do is said."""
+    by_hand(local, "create schema app; create type app.mood as enum ('a');")
+    made = diff_migration("by_hand", settings=local)
+    repair_history([made.version], status="applied", settings=local)
+    by_hand(local, "alter type app.mood add value 'b';")
+    by_hand(local, "alter table public.base add column m app.mood default 'b';")
+    with pytest.raises(MigrationError, match="unsafe use of new value") as caught:
+        diff_migration("changed", settings=local)
+    assert 'ALTER TYPE "app"."mood" ADD VALUE IF NOT EXISTS \'b\'' in (caught.value.detail or "")
+    assert "inv migrate.new" in (caught.value.next_step or "")
+    assert "inv migrate.repair" in (caught.value.next_step or "")
 
 
 def test_nothing_changed_writes_nothing(local: Settings) -> None:

@@ -173,6 +173,13 @@ GUARDS = {
         'DROP POLICY IF EXISTS "p" ON "a"."t";\nCREATE POLICY "p" ON "a"."t" FOR ALL'
     ),
     "COMMENT ON TABLE a IS 'create table'": "COMMENT ON TABLE a IS 'create table'",
+    'ALTER TYPE "a"."b" DROP ATTRIBUTE "c" CASCADE': (
+        'ALTER TYPE "a"."b" DROP ATTRIBUTE IF EXISTS "c" CASCADE'
+    ),
+    'ALTER DOMAIN "a"."b"\n  DROP CONSTRAINT "c"': (
+        'ALTER DOMAIN "a"."b"\n  DROP CONSTRAINT IF EXISTS "c"'
+    ),
+    'DROP TEXT SEARCH CONFIGURATION "a"."b"': 'DROP TEXT SEARCH CONFIGURATION IF EXISTS "a"."b"',
     "ALTER TYPE a.b ADD VALUE 'c'": "ALTER TYPE a.b ADD VALUE IF NOT EXISTS 'c'",
 }
 
@@ -183,6 +190,69 @@ def test_guards(statement: str) -> None:
     assert guarded(f"{statement};") == f"{GUARDS[statement]};\n\n"
 
 
+ALL = "GRANT DELETE, INSERT, MAINTAIN, REFERENCES, SELECT, TRIGGER, TRUNCATE, UPDATE"
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        # all of it is the owner's in any case
+        (
+            (
+                f'CREATE TABLE "a"."t" (); REVOKE ALL ON TABLE "a"."t" FROM "postgres"; '
+                f'{ALL} ON TABLE "a"."t" TO "postgres"'
+            ),
+            ["CREATE"],
+        ),
+        # not what the text makes, or not its owner's, or given away
+        (
+            f'REVOKE ALL ON TABLE "a"."t" FROM "postgres"; {ALL} ON TABLE "a"."t" TO "postgres"',
+            ["GRANT"],
+        ),
+        (
+            (
+                'CREATE TABLE "a"."t" (); ALTER TABLE "a"."t" OWNER TO "me"; '
+                f'REVOKE ALL ON TABLE "a"."t" FROM "postgres"; {ALL} ON TABLE "a"."t" TO "postgres"'
+            ),
+            ["CREATE", "ALTER", "GRANT"],
+        ),
+        (
+            (
+                'CREATE FUNCTION a.f () returns int; REVOKE ALL ON FUNCTION "a"."f"() FROM "anon"; '
+                'GRANT EXECUTE ON FUNCTION "a"."f"() TO "anon"'
+            ),
+            ["CREATE", "GRANT"],
+        ),
+        # fewer than all, or of another object or role
+        (
+            'REVOKE ALL ON TABLE "a"."t" FROM "anon"; GRANT SELECT ON TABLE "a"."t" TO "anon"',
+            ["REVOKE", "GRANT"],
+        ),
+        (
+            f'REVOKE ALL ON TABLE "a"."t" FROM "anon"; {ALL} ON TABLE "a"."u" TO "anon"',
+            ["REVOKE", "GRANT"],
+        ),
+        (
+            (
+                'REVOKE ALL ("x") ON TABLE "a"."t" FROM "anon"; '
+                'GRANT SELECT ("x") ON TABLE "a"."t" TO "anon"'
+            ),
+            ["REVOKE", "GRANT"],
+        ),
+        # the comment that comes with an extension, and one that somebody has written
+        (
+            'CREATE EXTENSION "x" SCHEMA e; COMMENT ON EXTENSION "x" IS \'a; b\'',
+            ["CREATE"],
+        ),
+        ("COMMENT ON EXTENSION \"x\" IS 'a; b'", ["COMMENT"]),
+    ],
+)
+def test_statements_that_change_nothing(text: str, kept: list[str]) -> None:
+    """A revoke of all is left out where a grant of all follows, and both where the owner has it."""
+    found = [each.split()[0] for each in guarded(text).split(";\n\n") if each]
+    assert found == kept
+
+
 def test_guards_of_what_has_no_words_for_it() -> None:
     """A type and a constraint are made where they are not there yet."""
     made = guarded('CREATE TYPE "a"."it\'s" AS ENUM (\'x\')')
@@ -191,4 +261,10 @@ def test_guards_of_what_has_no_words_for_it() -> None:
     made = guarded('ALTER TABLE "a"."b"\n  ADD CONSTRAINT "c""d" CHECK (x)')
     assert "conname = 'c\"d'" in made
     assert """'"a"."b"'::regclass""" in made
+    made = guarded('ALTER DOMAIN "a"."b"\n  ADD CONSTRAINT "c""d" CHECK (x)')
+    assert "conname = 'c\"d'" in made
+    assert """contypid = '"a"."b"'::regtype""" in made
+    made = guarded('ALTER TYPE "a"."b" ADD ATTRIBUTE "c""d" int CASCADE')
+    assert "attname = 'c\"d'" in made
+    assert """reltype = '"a"."b"'::regtype""" in made
     assert "check_function_bodies" not in guarded("SET local check_function_bodies = off; select 1")

@@ -12,7 +12,7 @@ from riptide.database import connect
 from riptide.errors import ConfigError, DriftError, MigrationError, ToolNotFoundError
 from riptide.migrations import against
 from riptide.migrations.files import check_name, next_version, scan, write_pair
-from riptide.migrations.guards import guarded
+from riptide.migrations.guards import guarded, new_values
 from riptide.migrations.listing import listed
 from riptide.migrations.replay import ReplayError, apply, try_out
 from riptide.migrations.snapshot import Snapshot, compare, take
@@ -44,6 +44,9 @@ _ROLLBACK_HEADER = """\
 -- `inv migrate.rollback` runs it in one transaction with the removal of its history row.
 
 """
+
+
+_NEW_VALUE_USED = "55P04"  # unsafe_new_enum_value_usage
 
 
 @dataclass(frozen=True)
@@ -214,13 +217,7 @@ def _try(
         try:
             apply(connection, up)
         except ReplayError as error:
-            raise MigrationError(
-                f"what `supabase db diff` made of the change cannot be applied: {error}",
-                sqlstate=error.sqlstate,
-                detail="\n".join(f"  {each}" for each in up.splitlines()[:40]),
-                state="nothing was written",
-                next_step="inv migrate.new <name>, and write it by hand",
-            ) from None
+            raise _unusable(error, up) from None
         after = take(connection)
         not_twice = ""
         try:
@@ -235,6 +232,24 @@ def _try(
         except ReplayError as error:
             left = (f"the rollback fails: {error}",)
     return _Trial(_listed(after, actual), left, not_twice)
+
+
+def _unusable(error: ReplayError, up: str) -> MigrationError:
+    values = new_values(up) if error.sqlstate == _NEW_VALUE_USED else []
+    shown = [f"{each};" for each in values] or up.splitlines()[:40]
+    next_step = "inv migrate.new <name>, and write it by hand"
+    if values:
+        next_step = (
+            "inv migrate.new <another name>, for these statements alone, "
+            "inv migrate.repair --versions <its version> --status applied, then this again"
+        )
+    return MigrationError(
+        f"what `supabase db diff` made of the change cannot be applied: {error}",
+        sqlstate=error.sqlstate,
+        detail="\n".join(f"  {each}" for each in shown),
+        state="nothing was written",
+        next_step=next_step,
+    )
 
 
 def _listed(have: Snapshot, want: Snapshot) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from riptide._quote import literal
+from riptide.migrations.needless import without_needless
 from riptide.migrations.sql import split
 
 _NAME = r'(?:"(?:[^"]|"")+"|[\w$]+)'
@@ -32,7 +33,8 @@ _SIMPLE = (
     _rule(
         r"^drop (table|foreign table|schema|extension|sequence|materialized view|view|statistics"
         r"|index|policy|trigger|rule|function|procedure|aggregate|type|domain|publication"
-        r"|event trigger|collation)\s+(?!if exists)",
+        r"|event trigger|collation|server|foreign data wrapper"
+        r"|text search (?:configuration|dictionary|parser|template))\s+(?!if exists)",
         r"DROP \1 IF EXISTS ",
     ),
     _rule(rf"^(alter type {_QUALIFIED}\s+add value) (?!if not)", r"\1 IF NOT EXISTS "),
@@ -41,6 +43,8 @@ _SIMPLE = (
         rf"^(alter table (?:only )?{_QUALIFIED}\s+drop (?:column|constraint)) (?!if exists)",
         r"\1 IF EXISTS ",
     ),
+    _rule(rf"^(alter domain {_QUALIFIED}\s+drop constraint) (?!if exists)", r"\1 IF EXISTS "),
+    _rule(rf"^(alter type {_QUALIFIED}\s+drop attribute) (?!if exists)", r"\1 IF EXISTS "),
 )
 _POLICY = re.compile(rf"^create policy ({_NAME}) on ({_QUALIFIED})", re.IGNORECASE)
 _TYPE = re.compile(rf"^create (?:type|domain) ({_QUALIFIED})", re.IGNORECASE)
@@ -50,13 +54,15 @@ _PUBLISHED = re.compile(
     re.IGNORECASE,
 )
 _CONSTRAINT = re.compile(
-    rf"^alter table (?:only )?({_QUALIFIED})\s+add constraint ({_NAME})", re.IGNORECASE
+    rf"^alter (table|domain) (?:only )?({_QUALIFIED})\s+add constraint ({_NAME})", re.IGNORECASE
 )
+_ATTRIBUTE = re.compile(rf"^alter type ({_QUALIFIED})\s+add attribute ({_NAME})", re.IGNORECASE)
+_NEW_VALUE = re.compile(rf"^alter type {_QUALIFIED}\s+add value ", re.IGNORECASE)
 
 
 def guarded(text: str) -> str:
     """Give the statements of ``text`` so that a second run changes nothing."""
-    statements = [each.text for each in split(text)]
+    statements = without_needless([each.text for each in split(text)])
     needs_bodies = any(
         re.match(r"create (or replace )?(function|procedure)\b", each, re.IGNORECASE)
         for each in statements
@@ -66,6 +72,15 @@ def guarded(text: str) -> str:
         for each in statements
         if needs_bodies or _FUNCTION_BODIES not in each.partition("=")[0]
     )
+
+
+def new_values(text: str) -> list[str]:
+    """Give the statements that give an enum a value.
+
+    Nobody can use it in the same transaction
+    (https://www.postgresql.org/docs/17/sql-altertype.html).
+    """
+    return [each.text for each in split(text) if _NEW_VALUE.match(each.text)]
 
 
 def _guard(statement: str) -> str:
@@ -86,10 +101,20 @@ def _guard(statement: str) -> str:
         negated = there if published[2].lower() == "add" else f"not {there}"
         return _unless(negated, statement)
     if constraint := _CONSTRAINT.match(statement):
-        name = _plain(constraint[2])
+        name = _plain(constraint[3])
+        column, kind = {"table": ("conrelid", "regclass"), "domain": ("contypid", "regtype")}[
+            constraint[1].lower()
+        ]
         there = (
             f"exists (select from pg_constraint where conname = {literal(name)}\n"
-            f"    and conrelid = {literal(constraint[1])}::regclass)"
+            f"    and {column} = {literal(constraint[2])}::{kind})"
+        )
+        return _unless(there, statement)
+    if attribute := _ATTRIBUTE.match(statement):
+        there = (
+            "exists (select from pg_attribute as a join pg_class as c on c.oid = a.attrelid\n"
+            f"    where a.attname = {literal(_plain(attribute[2]))} and not a.attisdropped\n"
+            f"      and c.reltype = {literal(attribute[1])}::regtype)"
         )
         return _unless(there, statement)
     for pattern, replacement in _SIMPLE:
