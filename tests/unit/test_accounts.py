@@ -367,6 +367,22 @@ def test_a_refusal_is_a_typed_error(via: Any) -> None:
     assert pickle.loads(pickle.dumps(error)).field == "expires_in"
 
 
+@pytest.mark.parametrize(
+    ("code", "said", "words"),
+    [
+        ("23514", CHECK.format("website"), "website is not acceptable"),
+        ("23505", UNIQUE.format("api_tokens_user_id_name_key"), "name is taken"),
+    ],
+)
+def test_a_constraint_in_plain_words(code: str, said: str, words: str) -> None:
+    """What a constraint refuses is said in plain words, PostgreSQL's own below them."""
+    body = {"code": code, "message": said, "details": None, "hint": "Mend it."}
+    with pytest.raises(AccountError) as caught:
+        sync(Api((400, body)), lambda a: a.profile.get())
+    assert caught.value.message == words
+    assert caught.value.detail == f"  {said}\n  Mend it."
+
+
 @both
 @pytest.mark.parametrize(
     ("answer", "code", "words"),

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 _FIELD = re.compile(r"field: (\w+)")
 _COLUMN = re.compile(r'column "(\w+)"')
 # <table>_<columns>_<kind>, after which this schema names its constraints.
-_CONSTRAINT = re.compile(r'constraint "(?:profiles|api_tokens|user_sessions)_(\w+)_(?:check|key)"')
+_CONSTRAINT = re.compile(r'constraint "(?:profiles|api_tokens|user_sessions)_(\w+)_(check|key)"')
 _ENUM = re.compile(r'invalid input value for enum [\w."]*api_token_scope')
 
 # PostgREST's own: https://docs.postgrest.org/en/stable/references/errors.html
@@ -55,11 +55,17 @@ def refusal(error: Any) -> AccountError:
         next_step = (
             "ask as the signed-in user; as a server, with the secret key, for what is a server's"
         )
+    field = field_of(message, error.details)
+    detail = error.hint
+    if broken := _CONSTRAINT.search(message):
+        # PostgreSQL's words for it are for who wrote the constraint.
+        detail = "\n  ".join(filter(None, [message, error.hint]))
+        message = f"{field} is {'taken' if broken[2] == 'key' else 'not acceptable'}"
     return AccountError(
         message,
-        field=field_of(message, error.details),
+        field=field,
         code=code or None,
-        detail=f"  {error.hint}" if error.hint else None,
+        detail=f"  {detail}" if detail else None,
         state="nothing was changed",
         next_step=next_step,
     )

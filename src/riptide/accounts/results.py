@@ -89,7 +89,7 @@ class UserSession(Result):
     device_name: str | None
     user_agent: str | None
     ip_address: str | None
-    location: Any
+    location: Mapping[str, Any] | None
     created_at: datetime
     last_active_at: datetime
     expires_at: datetime | None
