@@ -104,7 +104,8 @@ def sync(api: Api, ask: Callable[[Any], Any], user_id: UUID | None = None) -> An
     """Ask through the synchronous client."""
     transport = httpx.MockTransport(api)
     with httpx.Client(transport=transport, base_url="http://api") as http:
-        client = SyncPostgrestClient("http://api", http_client=http, retry_enabled=False)
+        # The part of a `supabase.Client` that is asked.
+        client: Any = SyncPostgrestClient("http://api", http_client=http, retry_enabled=False)
         return ask(Accounts(client, user_id=user_id))
 
 
@@ -114,7 +115,7 @@ def asynchronous(api: Api, ask: Callable[[Any], Any], user_id: UUID | None = Non
     async def main() -> Any:
         transport = httpx.MockTransport(api)
         async with httpx.AsyncClient(transport=transport, base_url="http://api") as http:
-            client = AsyncPostgrestClient("http://api", http_client=http, retry_enabled=False)
+            client: Any = AsyncPostgrestClient("http://api", http_client=http, retry_enabled=False)
             return await ask(AsyncAccounts(client, user_id=user_id))
 
     return asyncio.run(main())
@@ -429,5 +430,6 @@ def test_both_clients_have_the_same_methods(part: str) -> None:
         found = inspect.getmembers(getattr(account, part), inspect.ismethod)
         return {name: inspect.signature(each) for name, each in found if name[0] != "_"}
 
-    assert methods(Accounts(None)) == methods(AsyncAccounts(None))
-    assert methods(Accounts(None))
+    nothing: Any = None
+    assert methods(Accounts(nothing)) == methods(AsyncAccounts(nothing))
+    assert methods(Accounts(nothing))

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from ipaddress import IPv4Address, IPv6Address
     from uuid import UUID
 
+    from supabase import AsyncClient
+
     from riptide.accounts.flows import Flow, ProfileChanges, T
     from riptide.accounts.results import ApiToken, NewApiToken, Profile, UserSession, VerifiedToken
 
@@ -25,14 +27,14 @@ class AsyncAccounts:
         user_id: As there.
     """
 
-    def __init__(self, client: Any, *, user_id: UUID | None = None) -> None:
+    def __init__(self, client: AsyncClient, *, user_id: UUID | None = None) -> None:
         self.profile = AsyncProfileAccount(client, user_id)
         self.tokens = AsyncTokenAccount(client, user_id)
         self.sessions = AsyncSessionAccount(client, user_id)
 
 
 class _Account:
-    def __init__(self, client: Any, user_id: UUID | None) -> None:
+    def __init__(self, client: AsyncClient, user_id: UUID | None) -> None:
         self._client = client
         self._user_id = user_id
 

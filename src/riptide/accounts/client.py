@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from ipaddress import IPv4Address, IPv6Address
     from uuid import UUID
 
+    from supabase import Client
+
     from riptide.accounts.flows import Flow, ProfileChanges, T
     from riptide.accounts.results import ApiToken, NewApiToken, Profile, UserSession, VerifiedToken
 
@@ -34,14 +36,14 @@ class Accounts:
         sessions: `SessionAccount`.
     """
 
-    def __init__(self, client: Any, *, user_id: UUID | None = None) -> None:
+    def __init__(self, client: Client, *, user_id: UUID | None = None) -> None:
         self.profile = ProfileAccount(client, user_id)
         self.tokens = TokenAccount(client, user_id)
         self.sessions = SessionAccount(client, user_id)
 
 
 class _Account:
-    def __init__(self, client: Any, user_id: UUID | None) -> None:
+    def __init__(self, client: Client, user_id: UUID | None) -> None:
         self._client = client
         self._user_id = user_id
 
