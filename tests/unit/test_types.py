@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import builtins
 import json
+import keyword
 import sys
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import pytest
+from hypothesis import given
+from hypothesis import settings as settings_of_hypothesis
+from hypothesis import strategies as st
 from pydantic import BaseModel, TypeAdapter
 
 from riptide import generate_types
@@ -103,6 +109,25 @@ def test_two_columns_of_one_name() -> None:
     """Two columns that the CLI gives one name are two fields."""
     text, _ = mend(printed(model("dash_b: int", "dash_b: str")), ["public"])
     assert list(loaded(text)["PublicNotes"].model_fields) == ["dash_b", "dash_b_"]
+
+
+COLUMNS = st.one_of(
+    st.sampled_from([*keyword.kwlist, *keyword.softkwlist, *dir(BaseModel), *dir(builtins)]),
+    st.from_regex(r"[a-z0-9_]{1,12}", fullmatch=True),
+)
+
+
+@settings_of_hypothesis(deadline=None, max_examples=50)
+@given(st.lists(COLUMNS, min_size=1, max_size=8, unique=True))
+def test_whatever_columns_are_called(columns: list[str]) -> None:
+    """Each column is a field, in order, and takes its own value."""
+    text, _ = mend(
+        printed(model(*(f"{each}: Optional[uuid.UUID]" for each in columns))), ["public"]
+    )
+    notes: type[BaseModel] = loaded(text)["PublicNotes"]
+    assert [field.alias for field in notes.model_fields.values()] == columns
+    values = {each: UUID(int=number) for number, each in enumerate(columns)}
+    assert notes.model_validate(values).model_dump(by_alias=True) == values
 
 
 def test_keys_of_an_insert_are_the_columns() -> None:
