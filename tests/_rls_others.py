@@ -17,11 +17,13 @@ class Mistake:
         sql: What makes it.
         cells: What it turns, all of it: ``table: operation actor expected verdict``.
         rules: What the audit says of it, among other things.
+        keys: What it turns in the column of what keys tell, likewise.
     """
 
     sql: str
     cells: frozenset[str]
     rules: frozenset[str] = frozenset()
+    keys: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -96,8 +98,12 @@ def leaks(name: str, *cells: str) -> frozenset[str]:
 
 
 MEMBER = f"team_id in (select m.team_id from public.members as m where m.user_id = {ME})"
+ANY_MEMBER = f"exists (select from public.members as m where m.user_id = {ME})"
 ROLE = "(select auth.jwt()) -> 'app_metadata' ->> 'role' = 'editor'"
 TENANT = "tenant_id::text = ((select auth.jwt()) -> 'app_metadata' ->> 'tenant')"
+IN_CLUB = "private.in_club({}, '{{owner,guest}}')"
+OWN_CLUB = "private.in_club({}, '{{owner}}')"
+ANY_CLUB, MY_CLUB = IN_CLUB.format("null"), OWN_CLUB.format("null")
 ALL_GRANTS = "select, insert, update, delete to authenticated"
 
 SHAPES = {
@@ -137,6 +143,76 @@ SHAPES = {
             Mistake(
                 f"alter policy write on public.documents with check ({ME} is not null);",
                 leaks("documents", "insert other"),
+            ),
+            # Which team is forgotten: whoever is in one is in.
+            Mistake(
+                f"alter policy read on public.documents using ({ANY_MEMBER});",
+                leaks("documents", "select other"),
+            ),
+            Mistake(
+                "alter policy write on public.documents"
+                f" with check ({ME} = author_id and {ANY_MEMBER});",
+                frozenset(),
+                keys=leaks("documents", "exists other"),
+            ),
+        ),
+    ),
+    "all through the team": Shape(
+        "create schema if not exists private; grant usage on schema private to authenticated;"
+        + table("clubs", f"{KEY}, name text not null", ALL_GRANTS)
+        + table(
+            "club_members",
+            f"club_id uuid references public.clubs (id) on delete cascade, user_id {USER},"
+            " role text not null check (role in ('owner', 'guest')),"
+            " primary key (club_id, user_id)",
+            "select, insert to authenticated; update (role) to authenticated",
+            index="user_id",
+        )
+        + table(
+            "club_notes",
+            f"{KEY}, club_id uuid not null references public.clubs (id), body text",
+            "select, insert, delete to authenticated; update (body) to authenticated",
+            index="club_id",
+        )
+        + "create function private.in_club(club uuid, roles text[]) returns boolean language sql"
+        " stable security definer set search_path = '' as $$ select exists (select from"
+        " public.club_members as m where (m.club_id = club or club is null)"
+        f" and m.role = any(roles) and m.user_id = {ME}) $$;"
+        + policy("read", "clubs", "select", using=IN_CLUB.format("id"))
+        + policy("write", "clubs", "insert", check="true")
+        + policy("edit", "clubs", "update", using=OWN_CLUB.format("id"))
+        + policy("remove", "clubs", "delete", using=OWN_CLUB.format("id"))
+        + policy("read", "club_members", "select", using=IN_CLUB.format("club_id"))
+        + policy("write", "club_members", "insert", check=OWN_CLUB.format("club_id"))
+        + policy("edit", "club_members", "update", using=OWN_CLUB.format("club_id"))
+        + policy("read", "club_notes", "select", using=IN_CLUB.format("club_id"))
+        + policy("write", "club_notes", "insert", check=IN_CLUB.format("club_id"))
+        + policy("edit", "club_notes", "update", using=IN_CLUB.format("club_id"))
+        + policy("remove", "club_notes", "delete", using=OWN_CLUB.format("club_id")),
+        '[tables.club_notes]\nthrough = "clubs"\nupdate_columns = ["body"]\n'
+        '[tables.clubs]\nthrough = "club_members"\ninsert = "all"\n'
+        '[tables.club_members]\nowner = "user_id"\ninsert = "none"\ndelete = "none"\n'
+        'update_columns = ["role"]\n'
+        + excepted("club_members", "who owns a club adds its members, nobody themselves")
+        + '[[audit.except]]\nrule = "rls_policy_always_true"\nobject = "public.clubs.write"\n'
+        'reason = "everybody may make a club"\n',
+        (
+            Mistake(
+                f"alter policy read on public.club_notes using ({ANY_CLUB});",
+                leaks("club_notes", "select other"),
+            ),
+            Mistake(
+                f"alter policy write on public.club_notes with check ({ANY_CLUB});",
+                leaks("club_notes", "insert other"),
+            ),
+            Mistake(
+                f"alter policy write on public.club_members with check ({MY_CLUB});",
+                leaks("club_members", "insert other"),
+            ),
+            Mistake(
+                f"alter policy edit on public.clubs using ({MY_CLUB});"
+                f"alter policy remove on public.clubs using ({MY_CLUB});",
+                leaks("clubs", "update other", "delete other"),
             ),
         ),
     ),

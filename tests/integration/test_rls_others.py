@@ -44,7 +44,8 @@ def others(make_project: Callable[..., Settings]) -> Settings:
 def make(settings: Settings, number: int | None = None) -> None:
     """Make all shapes anew, with a mistake of each that has so many."""
     clean = """
-    drop schema if exists app cascade; drop schema public cascade; create schema public;
+    drop schema if exists app cascade; drop schema if exists private cascade;
+    drop schema public cascade; create schema public;
     grant usage on schema public to anon, authenticated, service_role;
     """
     with psycopg.connect(settings.local_db_url, autocommit=True) as connection:
@@ -68,6 +69,16 @@ def turned(report: RlsReport) -> set[str]:
         f" {'leak' if each.verdict is Verdict.MASKED else each.verdict.value}"
         for each in report.failures
         if each.actor in PEOPLE and each.operation in OPERATIONS
+    }
+
+
+def told_by_keys(report: RlsReport) -> set[str]:
+    """Give the cells of what keys tell that do not hold."""
+    return {
+        f"{each.table.removeprefix('public.')}: exists {each.actor} {each.expected}"
+        f" {each.verdict.value}"
+        for each in report.failures
+        if each.operation == "exists"
     }
 
 
@@ -98,6 +109,8 @@ def test_each_mistake_turns_its_cells(number: int, others: Settings) -> None:
     report = verify_rls(settings=others)
     expected = set().union(*(each.cells for each in chosen))
     assert turned(report) == expected
-    assert strangers(report) <= {each.partition(":")[0] for each in expected}
+    keys = set().union(*(each.keys for each in chosen))
+    assert keys <= told_by_keys(report)
+    assert strangers(report) <= {each.partition(":")[0] for each in expected | keys}
     found = {each.rule for each in audit_rls(settings=others).findings}
     assert set().union(*(each.rules for each in chosen)) <= found

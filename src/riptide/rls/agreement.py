@@ -67,7 +67,38 @@ def declared_tables(
             )
         check_columns(connection, intent, each, relation)
         declared[each.full_name] = each
+    for each in declared.values():
+        check_through(intent, each, declared, catalog)
     return declared
+
+
+def check_through(
+    intent: Intent,
+    table: TableIntent,
+    declared: Mapping[str, TableIntent],
+    catalog: Mapping[str, Relation],
+) -> None:
+    """Refuse a table of members that says of no row whose it is.
+
+    Raises:
+        ConfigError: It is not declared, its rows are nobody's, or no foreign key ties the two.
+    """
+    if table.through is None:
+        return
+    members, relation = declared.get(table.through), catalog[table.full_name]
+    if members is None:
+        problem = f"names a table that is not declared: {table.through}"
+        raise intent.error(table.section, "through", problem + nearest(table.through, declared))
+    if not relation.is_table or not catalog[members.full_name].is_table:
+        raise intent.error(table.section, "through", "is for tables, not for views")
+    if not members.has_owners or members.through == table.full_name or members is table:
+        problem = f"names a table whose rows are nobody's: say owner in [{members.section}]"
+        raise intent.error(table.section, "through", problem)
+    here = {each.target for each in relation.foreign_keys} | {table.full_name}
+    there = {each.target for each in catalog[members.full_name].foreign_keys} | {table.through}
+    if not (here & there) - {"auth.users"}:
+        problem = f"names {table.through}, and no foreign key ties the two"
+        raise intent.error(table.section, "through", problem)
 
 
 def check_functions(intent: Intent, known: Collection[str]) -> None:
@@ -148,8 +179,10 @@ def check_columns(
             )
     for column in table.reveals:
         check(f"{table.section}.reveals", column, column)
-    for column, value in table.row.items():
-        section = f"{table.section}.row"
+    given = [("row", *each) for each in table.row.items()]
+    given += [("other_row", *each) for each in table.other_row.items()]
+    for key, column, value in given:
+        section = f"{table.section}.{key}"
         check(section, column, column)
         if column == table.owner:
             raise intent.error(section, column, "is the owner: its value is the user's id")

@@ -13,6 +13,7 @@ from riptide._quote import quoted
 from riptide.errors import RlsError
 from riptide.results import Verdict
 from riptide.rls.audit.facts import read_policies
+from riptide.rls.ownership import own_condition
 from riptide.rls.probes_sql import table_of
 from riptide.rls.verdict import ALLOW, Outcome
 
@@ -89,7 +90,7 @@ class Blame:
         if not self._protected():
             return (), f"alter table {self._on} enable row level security;"
         word = intent.rules[cast("Role", role)].words[operation]
-        if word != "own" or not intent.owner:
+        if word != "own" or not intent.has_owners:
             return self._named(policies), f"revoke {operation} on {self._on} from {role};"
         # What the owner may not do with their own row is to give it away.
         gift = actor is self._probe.actors.owner
@@ -201,12 +202,7 @@ class Blame:
 
     def own(self) -> str:
         """Give the condition for the rows of the user who asks."""
-        intent, relation = self._plan.intent, self._plan.relation
-        column = relation.column(intent.owner or "")
-        if column is None:
-            return "false"
-        cast = "" if column.base == "uuid" else f"::{column.type}"
-        return f"(select auth.uid()){cast} = {quoted(column.name)}"
+        return own_condition(self._plan, self._probe.plans)
 
     def permissive(self, operation: Operation, actor: Actor) -> list[Policy]:
         """Give the policies that let an actor do something."""

@@ -30,7 +30,7 @@ _DEFAULTS: dict[Role, Word] = {"authenticated": "own", "anon": "none", "service_
 _COLUMN_KEYS = ("insert_columns", "update_columns")
 _RULE_KEYS = (*OPERATIONS, *_COLUMN_KEYS)
 _SECTIONS = ("tables", "functions", "audit")
-_TABLE_KEYS = ("owner", "set_once", *_RULE_KEYS, *ROLES, "row", "reveals")
+_TABLE_KEYS = ("owner", "through", "set_once", *_RULE_KEYS, *ROLES, "row", "other_row", "reveals")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,9 +61,11 @@ class TableIntent:
         name: Its name.
         section: The section's name in the file, for messages: ``tables.profiles``.
         owner: The column that says whose row it is, or ``None`` for a table without owners.
+        through: The table whose rows say whose row it is, as ``schema.table``: a team's members.
         rules: For each role.
         set_once: Columns that a user cannot change any more once they are not null.
         row: Values for columns that cannot be made up.
+        other_row: Values for the row that the other user has of their own.
         reveals: Columns by whose values a user may learn of rows that they cannot see, each with
             the reason why that does no harm.
     """
@@ -72,15 +74,22 @@ class TableIntent:
     name: str
     section: str
     owner: str | None = None
+    through: str | None = None
     rules: Mapping[Role, Rules]
     set_once: tuple[str, ...] = ()
     row: Mapping[str, Any] = field(default_factory=dict)
+    other_row: Mapping[str, Any] = field(default_factory=dict)
     reveals: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def full_name(self) -> str:
         """``schema.table``."""
         return f"{self.schema}.{self.name}"
+
+    @property
+    def has_owners(self) -> bool:
+        """Whether a row is somebody's own."""
+        return bool(self.owner or self.through)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,12 +175,19 @@ def _table(intent: Intent, name: str, value: object) -> TableIntent:
     owner = value.get("owner")
     if owner is not None and (not isinstance(owner, str) or not owner):
         raise intent.error(section, "owner", f"must be a column's name, not {owner!r}")
+    through = value.get("through")
+    if through is not None and (not isinstance(through, str) or not through.strip(".")):
+        raise intent.error(section, "through", f"must be a table's name, not {through!r}")
+    if through is not None and owner is not None:
+        raise intent.error(section, "through", "stands beside owner: say one of them")
+    whose = owner or through
     set_once = value.get("set_once", [])
     if not isinstance(set_once, list) or not all(isinstance(each, str) for each in set_once):
         raise intent.error(section, "set_once", "must be a list of columns")
-    row = value.get("row", {})
-    if not isinstance(row, dict):
-        raise intent.error(section, "row", "must be a section of column = value")
+    rows = {key: value.get(key, {}) for key in ("row", "other_row")}
+    for key, row in rows.items():
+        if not isinstance(row, dict):
+            raise intent.error(section, key, "must be a section of column = value")
     reveals = value.get("reveals", {})
     if not isinstance(reveals, dict) or not all(
         isinstance(each, str) and each.strip() for each in reveals.values()
@@ -190,23 +206,25 @@ def _table(intent: Intent, name: str, value: object) -> TableIntent:
             twice = sorted(set(own) & set(inner))
             if twice:
                 raise intent.error(f"{section}.{role}", twice[0], f"stands in [{section}] as well")
-            rules[role] = _rules(intent, section, role, {**own, **inner}, owner)
+            rules[role] = _rules(intent, section, role, {**own, **inner}, whose)
         else:
-            rules[role] = _rules(intent, f"{section}.{role}", role, inner, owner)
+            rules[role] = _rules(intent, f"{section}.{role}", role, inner, whose)
     return TableIntent(
         schema=schema or "public",
         name=bare,
         section=section,
         owner=owner,
+        through=through if through is None or "." in through else f"public.{through}",
         rules=rules,
         set_once=tuple(set_once),
-        row=row,
+        row=rows["row"],
+        other_row=rows["other_row"],
         reveals=reveals,
     )
 
 
 def _rules(
-    intent: Intent, section: str, role: Role, value: dict[str, Any], owner: str | None
+    intent: Intent, section: str, role: Role, value: dict[str, Any], whose: str | None
 ) -> Rules:
     words: dict[Operation, Word] = {}
     for operation in OPERATIONS:
@@ -220,11 +238,12 @@ def _rules(
             )
         if word == "own" and role != "authenticated":
             raise intent.error(section, operation, f'is "own", but {role} owns no row')
-        if word == "own" and owner is None:
+        if word == "own" and whose is None:
             raise intent.error(
                 section,
                 operation if operation in value else None,
-                f'lets users {operation} their own rows: say owner = "<column>", or '
+                f'lets users {operation} their own rows: say owner = "<column>", '
+                'through = "<table of members>", or '
                 f'{operation} = "all" or "none"',
             )
         words[operation] = word

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from riptide.errors import RlsError
 from riptide.rls.agreement import declared_tables
 from riptide.rls.partitions import inherited, told_by_parent
+from riptide.rls.second import with_second_rows
 from riptide.rls.sources import (
     Reference,
     Source,
@@ -44,6 +45,7 @@ class TablePlan:
             row gets a value of its own.
         parent: Of which declared table this is a partition without a section of its own.
         no_row: Why no row of it can be made, where that is so for such a partition.
+        second: Whether the other user gets a row of their own.
     """
 
     intent: TableIntent
@@ -56,6 +58,7 @@ class TablePlan:
     mark: str = ""
     parent: str = ""
     no_row: str = ""
+    second: bool = False
 
     @property
     def name(self) -> str:
@@ -67,15 +70,24 @@ class TablePlan:
         """The columns that pick out one row."""
         return self.relation.primary_key or ((self.mark,) if self.mark else ())
 
-    def new_row(self, owner: str, parents: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    def new_row(
+        self,
+        owner: str,
+        parents: Mapping[str, Mapping[str, Any]],
+        given: Mapping[str, Any] | None = None,
+        other_than: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
         """Make up a row.
 
         Args:
             owner: The id of the user whose row it is to be.
             parents: The row made in each table that this one refers to.
+            given: Values that go before those of the plan.
+            other_than: A row that is there already: a value made up is none of its.
         """
         row: dict[str, Any] = {}
-        for column, source in self.insert.items():
+        sources = {**self.insert, **{key: Fixed(each) for key, each in (given or {}).items()}}
+        for column, source in sources.items():
             match source:
                 case TheUser():
                     row[column] = owner
@@ -83,8 +95,11 @@ class TablePlan:
                     row[column] = parents[table][referred]
                 case Fixed():
                     row[column] = source.make(owner)
+                case _ if source.few and not any(column in key for key in self.relation.unique):
+                    # A member's role: the next row made is to have the same rights.
+                    row[column] = source.values[0]
                 case _:
-                    row[column] = source.make()
+                    row[column] = source.make(other_than=(other_than or {}).get(column))
         return row
 
 
@@ -120,8 +135,10 @@ def make_plan(connection: Connection[Any], intent: Intent, catalog: Mapping[str,
         _plan_partition(connection, each, catalog[name], declared, parent)
         for name, (parent, each) in parts.items()
     ]
+    ordered = _in_order(tables)
+    second = with_second_rows(ordered)
     return Plan(
-        tables=tuple(_in_order(tables)),
+        tables=tuple(replace(each, second=each.name in second) for each in ordered),
         undeclared=tuple(
             each
             for name, each in catalog.items()
@@ -173,11 +190,17 @@ def _plan_table(
             insert[column.name] = Fixed(table.row[column.name])
         elif column.must_be_given or column.name in bounds:
             insert[column.name] = source_of(connection, table, relation, column, declared)
-    mark = table.owner or mark_among(insert)
-    if not mark:
-        mark, source = key_as_mark(connection, table, relation)
-        insert[mark] = source
     allowed = table.rules["authenticated"].update_columns
+    mark = table.owner or mark_among(insert)
+    # What users may change is better left to be changed, where the key does as well.
+    if not mark or (not table.owner and (allowed is None or mark in allowed)):
+        try:
+            mark, source = key_as_mark(connection, table, relation)
+        except RlsError:
+            if not mark:
+                raise
+        else:
+            insert[mark] = source
     free = [
         each
         for each in relation.columns

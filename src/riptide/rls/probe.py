@@ -14,11 +14,12 @@ from riptide.rls.blame import Blame
 from riptide.rls.blind import Blind
 from riptide.rls.intent import OPERATIONS
 from riptide.rls.probes_sql import Snapshot, difference
+from riptide.rls.second import referred_by
 from riptide.rls.values import ColumnValues
 from riptide.rls.verdict import ALLOW, DENY, Attempt, Outcome, judge
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from riptide.rls.actors import Actor, Actors
     from riptide.rls.blame import About
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 UNDONE = "(in SQL, undone)"
 BLIND = f"without a filter {UNDONE}"
 # Rows made up at most until one is within a partition's bounds.
-_TRIES = 300
+_TRIES = 1000
 _ORDER: dict[str, int] = {
     operation: place for place, operation in enumerate((*OPERATIONS, "exists", "plan"))
 }
@@ -50,6 +51,9 @@ class Probe:
     Attributes:
         parents: The row made in each table, by ``schema.table``; this table's own is kept there.
         plans: That of each table, by ``schema.table``.
+        others: The row that the other user has of their own in each table, likewise.
+        children: The probes of the tables whose rows hang on this one's, parents first.
+        lacks: Why the other user has no row of their own here, where one was to be made.
     """
 
     def __init__(
@@ -59,6 +63,7 @@ class Probe:
         database: Database,
         parents: dict[str, Row],
         plans: Mapping[str, TablePlan],
+        others: dict[str, Row],
         *,
         until_wrong: bool = False,
     ) -> None:
@@ -69,6 +74,9 @@ class Probe:
         self.database = database
         self.blind = Blind(database)
         self.parents = parents
+        self.others = others
+        self.children: tuple[Probe, ...] = ()
+        self.lacks = ""
         self.checks: list[RlsCheck] = []
         # This run's rows as they are now, where that is known: nobody else touches them.
         self._now: Snapshot | None = None
@@ -117,6 +125,8 @@ class Probe:
 
     def number_of(self, actor: Actor) -> int:
         """Give how many rows a user has in this table, whoever may see them."""
+        if actor is self.actors.other and not self.plan.intent.owner:
+            return sum(map(self._is_others, self._look().values()))
         owner = self.plan.intent.owner
         if owner is None:
             return 0
@@ -126,12 +136,25 @@ class Probe:
         """Take a row away that a leak has changed: it may be settled now, for instance revoked."""
         if attempt.effect:
             self.clear()
+            self.restore()
         return attempt
 
     def clear(self) -> None:
-        """Delete this run's rows."""
-        self.database.clear(self.plan)
-        self._now = {}
+        """Delete this run's rows, and those that hang on them; the other user keeps their own."""
+        for each in (*reversed(self.children), self):
+            mine = self.others.get(each.plan.name)
+            self.database.clear(each.plan, str(mine[each.plan.mark]) if mine else None)
+            each.forget()
+
+    def restore(self) -> None:
+        """Make the rows anew that are gone: policies of other tables may ask for them."""
+        for each in (self, *self.children):
+            each.forget()
+            each.make_base()
+
+    def forget(self) -> None:
+        """Look again before the next try: others have been at work."""
+        self._now = None
 
     def new_row(self) -> Row:
         """Make up a row of the owner's.
@@ -141,7 +164,9 @@ class Probe:
         """
         partition = self.plan.relation.partition
         for _ in range(_TRIES):
-            row = self.plan.new_row(self.actors.owner.user_id, self.parents)
+            row = self.plan.new_row(
+                self.actors.owner.user_id, self.parents, other_than=self.others.get(self.plan.name)
+            )
             for name in partition.columns if partition else ():
                 source = self.plan.insert[name]
                 if isinstance(source, ColumnValues):
@@ -160,8 +185,11 @@ class Probe:
         found = [
             row
             for row in self._look().values()
-            if not self.plan.intent.owner
-            or str(row[self.plan.intent.owner]) == self.actors.owner.user_id
+            if not self._is_others(row)
+            and (
+                not self.plan.intent.owner
+                or str(row[self.plan.intent.owner]) == self.actors.owner.user_id
+            )
         ]
         if found:
             row = found[0]
@@ -172,11 +200,46 @@ class Probe:
         return row
 
     def make_base(self) -> None:
-        """Make the owner's row, unless a trigger did, for the tables that refer to this one."""
+        """Make the owner's row and the other's own, unless a trigger did.
+
+        Tables refer to this one, and policies ask for what is in it.
+        """
         if self.plan.intent.owner:
             self.database.remember(self.plan, *self.actors.user_ids)
         if not self.plan.parent:
             self.base()
+        if self.plan.second and not self.lacks:
+            self._make_second()
+
+    def _make_second(self) -> None:
+        found = [row for row in self._look().values() if self._is_others(row)]
+        if found:
+            self.others[self.plan.name] = found[0]
+            return
+        missing = referred_by(self.plan) - self.others.keys()
+        if missing and not self.plan.intent.other_row:
+            self.lacks = f"it needs one of theirs in {min(missing)}"
+            return
+        try:
+            self.others[self.plan.name] = self.database.add(self.plan, self.others_row())
+        except RlsError as error:
+            self.lacks = error.message
+            self.others.pop(self.plan.name, None)
+        self._now = None
+
+    def others_row(self) -> Row:
+        """Make up a row of the other user's own: of their team, where they have one."""
+        parents = {**self.parents, **self.others}
+        given = self.plan.intent.other_row
+        owners = self.parents.get(self.plan.name)
+        return self.plan.new_row(self.actors.other.user_id, parents, given, owners)
+
+    def _is_others(self, row: Row) -> bool:
+        owner, mark = self.plan.intent.owner, self.plan.mark
+        if owner:
+            return str(row[owner]) == self.actors.other.user_id
+        mine = self.others.get(self.plan.name)
+        return mine is not None and row[mark] == mine[mark]
 
     def clear_empty(self) -> None:
         """Take away what a trigger made for the user who is to have no row."""
@@ -284,3 +347,14 @@ class Probe:
 def key_of(row: Row, columns: tuple[str, ...]) -> dict[str, Any]:
     """Give the values of all the columns: with one left out a filter would pick more rows."""
     return {each: row[each] for each in columns}
+
+
+def descendants(probe: Probe, probes: Sequence[Probe]) -> tuple[Probe, ...]:
+    """Give the probes of the tables whose rows hang on this one's, in the order of all."""
+    above = {probe.plan.name}
+    found = []
+    for each in probes:
+        if each.plan.relation.is_table and referred_by(each.plan) & above:
+            above.add(each.plan.name)
+            found.append(each)
+    return tuple(found)

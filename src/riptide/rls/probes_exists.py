@@ -158,7 +158,7 @@ class ExistsProbe:
             if (
                 parent is None
                 or not parent.relation.is_table
-                or not parent.intent.owner
+                or not parent.intent.has_owners
                 or parent.name not in probe.parents
                 or set(key.columns) & {plan.intent.owner, *plan.intent.reveals}
                 or probe.expected("select", actor, parent) == ALLOW
@@ -198,7 +198,9 @@ class ExistsProbe:
             f"parent.{quoted(there)} = {quoted(plan_column)}"
             for plan_column, there in zip(key.columns, key.target_columns, strict=True)
         )
-        owner = quoted(plan.intent.owner or "")
+        if plan.intent.owner is None:
+            return ""  # whose it is stands in a third table
+        owner = quoted(plan.intent.owner)
         condition = (
             f"{blame.own()} and exists (select from {on} as parent "
             f"where {ties} and parent.{owner} = (select auth.uid()))"
@@ -222,9 +224,9 @@ class ExistsProbe:
         return written is None or set(columns) <= set(written)
 
     def _own_row(self, actor: Actor) -> Row:
-        return self._plan.new_row(
-            actor.user_id or self._probe.actors.other.user_id, self._probe.parents
-        )
+        if actor is self._probe.actors.other:
+            return self._probe.others_row()
+        return self._plan.new_row(self._probe.actors.other.user_id, self._probe.parents)
 
     def _own(self, actor: Actor) -> Row | None:
         """Give a row of the actor's own, made for the while where there is none."""

@@ -31,7 +31,7 @@ class TableProbe(Probe):
 
     def run(self) -> list[RlsCheck]:
         """Try everything; the table's rows of this run are gone afterwards."""
-        self._now = None  # triggers of other tables may have been at work
+        self.restore()  # triggers of other tables may have been at work
         select(self)
         StrangerProbe(self).run(self.base(), self.new_row())
         ExistsProbe(self).run()
@@ -41,7 +41,7 @@ class TableProbe(Probe):
         self._update()
         self._insert()
         self._delete()
-        self.clear()
+        self.restore()
         return self._sorted()
 
     # --- the operations --------------------------------------------------------------------------
@@ -192,7 +192,9 @@ class TableProbe(Probe):
             # Its own way in, and with what comes back: the plain one was tried before.
             ways = ("upsert", "ignore") if can_upsert(self.plan) else ("representation",)
             return [self._try_insert(actor, self.fresh_row(), how=how) for how in ways]
-        if actor is not self.actors.owner or not first.effect:
+        # Where members come after what they are members of, nobody sees it in the same breath.
+        later = self.plan.intent.through in {each.plan.name for each in self.children}
+        if actor is not self.actors.owner or not first.effect or later:
             return []
         row, owner = self.fresh_row(), self.plan.relation.column(self.plan.intent.owner or "")
         # A row of defaults alone is none that the local API takes.
@@ -260,7 +262,18 @@ class TableProbe(Probe):
     def _delete(self) -> None:
         attempts: dict[str, list[Attempt]] = {}
         order = (self.actors.other, self.actors.anon, self.actors.owner, self.actors.service_role)
+        # What hangs on the row is there, as a policy may ask for it, but for what would keep it.
+        hung = {self.plan.name, *(each.plan.name for each in self.children)}
+        keeping = [
+            each
+            for each in self.children
+            if any(k.target in hung and not k.cascades for k in each.plan.relation.foreign_keys)
+        ]
         for actor in order:
+            if self.children:
+                self.restore()
+            for each in reversed(keeping):
+                each.clear()
             base = self.base()
             key = key_of(base, self.plan.key)
             attempts[actor.name] = [

@@ -54,7 +54,8 @@ class Reader:
         owner = self._plan.intent.owner
         columns = (owner,) if owner else self._plan.key
         query = self._probe.table(actor).select(selected(columns), count=CountMethod.exact)
-        sees = _others(owner, actor, expected)
+        mine = self._probe.others.get(self._plan.name) if actor.name == "other" else None
+        sees = _others(owner, actor, expected, mine or {})
         reply = send(query.limit(_SOME), self._plan.name, sees=sees)
         if expected == ALLOW and reply.lacks_privilege:
             return []
@@ -122,13 +123,16 @@ def came(reply: Reply) -> str:
     return "the row came back" if reply.rows > 0 else ""
 
 
-def _others(owner: str | None, actor: Actor, expected: str) -> Sees:
+def _others(owner: str | None, actor: Actor, expected: str, mine: Row) -> Sees:
     """Count the rows that are somebody else's; for who may see the owner's, all of them."""
 
     def count(answer: Any) -> int:
-        if expected == ALLOW or owner is None:
+        if expected == ALLOW or (owner is None and not mine):
             return max(len(answer.data), answer.count or 0)
-        own = sum(str(row[owner]) == actor.user_id for row in answer.data)
+        if owner is None:
+            own = sum(all(mine[each] == row[each] for each in row) for row in answer.data)
+        else:
+            own = sum(str(row[owner]) == actor.user_id for row in answer.data)
         shown = len(answer.data) - own
         # What is counted and not shown is known to be there all the same.
         return max(shown, (answer.count or 0) - own if len(answer.data) < _SOME else 0)

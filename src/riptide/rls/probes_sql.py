@@ -121,12 +121,17 @@ class Database:
             self._lookers[plan.name] = "service_role" if found == (True,) else "none"
         return self._lookers[plan.name]
 
-    def clear(self, plan: TablePlan) -> None:
-        """Delete this run's rows of a table, also where a trigger lets nobody delete any."""
+    def clear(self, plan: TablePlan, keep: str | None = None) -> None:
+        """Delete this run's rows of a table, also where a trigger lets nobody delete any.
+
+        Args:
+            plan: The table.
+            keep: The value of `TablePlan.mark` whose rows stay.
+        """
         import psycopg
         from psycopg import sql
 
-        found = _one_of(plan.mark, self._marks.get(plan.name, ()))
+        found = _one_of(plan.mark, self._marks.get(plan.name, set()) - {keep})
         query = sql.SQL("delete from {table} where {found}").format(
             table=table_of(plan), found=found
         )

@@ -65,7 +65,9 @@ class Upserts:
     def _others(self, actor: Actor) -> Row:
         """Give a row of the actor's own with the key of the owner's."""
         plan, base = self._probe.plan, self._probe.base()
-        row = {**self._probe.new_row(), **{name: base[name] for name in plan.key}}
+        second = plan.second and actor is self._probe.actors.other
+        new = self._probe.others_row() if second else self._probe.new_row()
+        row = {**new, **{name: base[name] for name in plan.key}}
         if plan.intent.owner and plan.intent.owner not in plan.key and actor.user_id:
             row[plan.intent.owner] = actor.user_id
         return row

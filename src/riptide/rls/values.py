@@ -168,6 +168,11 @@ class ColumnValues:
         return value
 
     @property
+    def few(self) -> bool:
+        """Whether these are all the values that there are, as far as is known."""
+        return len(self.values) < WANTED and not self.random
+
+    @property
     def varies(self) -> bool:
         """Whether there is more than one value."""
         return len(self.values) > 1

@@ -134,6 +134,7 @@ class Run:
         self._stack = stack
         self._tell = tell
         self._actors: Actors | None = None
+        self._lacks: tuple[str, ...] = ()
 
     def __call__(
         self, only: Collection[str] | None = None, *, until_wrong: bool = False
@@ -162,7 +163,9 @@ class Run:
             actors = self._open_actors()
             database = Database(self._connection, self._notes)
             try:
-                checks = _probe(plan, actors, database, self._tell, only, until_wrong=until_wrong)
+                checks, self._lacks = _probe(
+                    plan, actors, database, self._tell, only, until_wrong=until_wrong
+                )
             finally:
                 with ignored():
                     if clear(plan, database, self._target):
@@ -178,7 +181,7 @@ class Run:
     @property
     def not_tried(self) -> tuple[str, ...]:
         """What cannot be tried there."""
-        return self._actors.not_tried if self._actors is not None else ()
+        return (*(self._actors.not_tried if self._actors is not None else ()), *self._lacks)
 
     def note(self) -> str:
         """Say what verifications that were killed have left behind; empty for nothing."""
@@ -219,20 +222,24 @@ def _probe(
     only: Collection[str] | None,
     *,
     until_wrong: bool,
-) -> list[RlsCheck]:
-    from riptide.rls.probe import WrongError
+) -> tuple[list[RlsCheck], tuple[str, ...]]:
+    """Try everything; give what came of it, and what the other user could not be given."""
+    from riptide.rls.probe import WrongError, descendants
     from riptide.rls.probes_http import TableProbe
     from riptide.rls.probes_other import PartitionProbe, ViewProbe
 
     def probe_of(each: TablePlan) -> TableProbe:
         kind = PartitionProbe if each.parent else TableProbe
         return (kind if each.relation.is_table else ViewProbe)(
-            each, actors, database, parents, plans, until_wrong=until_wrong
+            each, actors, database, parents, plans, others, until_wrong=until_wrong
         )
 
     parents: dict[str, dict[str, Any]] = {}
+    others: dict[str, dict[str, Any]] = {}
     plans = {each.name: each for each in plan.tables}
     probes = [probe_of(each) for each in plan.tables]
+    for each in probes:
+        each.children = descendants(each, probes)
     for each in reversed(probes):
         if each.plan.relation.is_table:
             each.clear_empty()
@@ -248,8 +255,14 @@ def _probe(
         try:
             checks[each.plan.name] = each.run()
         except WrongError as wrong:
-            return [wrong.check]
-    return [check for each in probes for check in checks[each.plan.name]]
+            return [wrong.check], ()
+    lacks = [
+        f"{each.plan.name} as another user with a row of their own, as none could be made"
+        f" ({each.lacks}): give [{each.plan.intent.section}.other_row] values"
+        for each in probes
+        if each.lacks
+    ]
+    return [check for each in probes for check in checks[each.plan.name]], tuple(lacks)
 
 
 def _undeclared(relation: Relation) -> RlsCheck:
