@@ -38,9 +38,9 @@ if TYPE_CHECKING:
     from riptide.migrations.check import check_migrations
     from riptide.migrations.diagnose import diagnose_history
     from riptide.migrations.diff import diff_migration
-    from riptide.migrations.files import create_migration
     from riptide.migrations.history import list_migrations
     from riptide.migrations.init import initialize_supabase
+    from riptide.migrations.new_files import create_migration
     from riptide.migrations.plan import plan_push
     from riptide.migrations.push import apply_migrations
     from riptide.migrations.repair import repair_history
@@ -122,7 +122,7 @@ _HOMES = {
     "audit_rls": "riptide.rls.audit",
     "check_migrations": "riptide.migrations.check",
     "clean_rls": "riptide.rls",
-    "create_migration": "riptide.migrations.files",
+    "create_migration": "riptide.migrations.new_files",
     "diagnose_history": "riptide.migrations.diagnose",
     "diff_migration": "riptide.migrations.diff",
     "draft_rls": "riptide.rls.draft",

@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings, strategies
 from riptide import apply_migrations, open_stack, rollback_migrations
 from riptide.migrations.check_files import Read, read_files
 from riptide.migrations.snapshot import compare
-from riptide.migrations.walk import snapshot, walk
+from riptide.migrations.tries import snapshot
+from riptide.migrations.walk import walk
 from riptide.runner import SubprocessRunner
 from riptide.stack.embedded.scratch import Scratch, scratch_server
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from riptide.errors import ConfigError, LockTimeoutError, MigrationError
-from riptide.migrations import files
-from riptide.migrations.files import MigrationFile, create_migration, next_version, read_sql, scan
+from riptide.migrations import new_files
+from riptide.migrations.files import MigrationFile, read_sql, scan
+from riptide.migrations.new_files import create_migration, next_version
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -192,7 +193,7 @@ def test_create_while_another_one_holds_the_lock(
     """Another process that goes on writing is told as that, not as a folder that is read-only."""
     from filelock import FileLock
 
-    monkeypatch.setattr(files, "LOCK_WAIT", 0.05)
+    monkeypatch.setattr(new_files, "LOCK_WAIT", 0.05)
     settings.run_dir.mkdir(parents=True)
     with (
         FileLock(settings.run_dir / "migrations.lock"),

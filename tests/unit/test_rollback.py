@@ -107,3 +107,16 @@ def test_rows_gone(after: Relation, left: int, gone: dict[int, int]) -> None:
 def test_quoting() -> None:
     """A quote in a name is doubled."""
     assert quoted('a"b') == '"a""b"'
+
+
+def test_losses_are_counted_in_words() -> None:
+    """Each kind of loss is counted once, and the last one joined with a word."""
+    from riptide.migrations.take_back import told
+    from riptide.results import RowLoss
+
+    row = RowLoss(table="t", kind="rows", rows=1)
+    value = RowLoss(table="t", kind="values", rows=1_200)
+    sequence = RowLoss(table="s", kind="sequence", rows=1)
+    assert told([row]) == "1 row"
+    assert told([row, value, row]) == "2 rows and 1,200 values"
+    assert told([row, value, sequence]) == "1 row, 1,200 values and 1 sequence"

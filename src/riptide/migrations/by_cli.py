@@ -10,7 +10,7 @@ from riptide.cli import SupabaseCLI
 from riptide.migrations.explain import explain
 from riptide.migrations.listing import listed
 from riptide.migrations.snapshot import compare
-from riptide.migrations.walk import snapshot
+from riptide.migrations.tries import snapshot
 from riptide.results.check import CheckFinding, Level
 
 if TYPE_CHECKING:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 from riptide.database import connect
 from riptide.errors import ConfigError, DriftError, MigrationError, ToolNotFoundError
 from riptide.migrations import against
-from riptide.migrations.files import check_name, next_version, scan, write_pair
+from riptide.migrations.files import scan
 from riptide.migrations.guards import guarded, new_values
 from riptide.migrations.listing import listed
+from riptide.migrations.new_files import check_name, next_version, write_pair
 from riptide.migrations.replay import ReplayError, apply, try_out
 from riptide.migrations.snapshot import Snapshot, compare, take
 from riptide.migrations.sql import split

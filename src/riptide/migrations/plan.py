@@ -6,8 +6,9 @@ import re
 from typing import TYPE_CHECKING
 
 from riptide.errors import DriftError, MigrationError
-from riptide.migrations.files import is_template, read_sql
+from riptide.migrations.files import read_sql
 from riptide.migrations.history import list_migrations
+from riptide.migrations.new_files import is_template
 from riptide.migrations.outcome import count
 from riptide.migrations.sql import line_of, not_one_transaction, split
 from riptide.results import Migration, MigrationList, MigrationState, PlannedMigration, PushPlan

@@ -170,12 +170,12 @@ def managed_refusal(label: str, tables: Iterable[str]) -> DataLossError:
 
 
 def told(lost: Iterable[RowLoss]) -> str:
-    """Give ``3 rows and 2 values``."""
+    """Give ``3 rows, 2 values and 1 sequence``; something has to be lost."""
     counts: Counter[str] = Counter()
     for each in lost:
         counts[_NOUNS.get(each.kind, "row")] += each.rows
-    parts = [f"{n:,} {noun}{'' if n == 1 else 's'}" for noun, n in counts.items()]
-    return " and ".join(parts)
+    *parts, last = [f"{n:,} {noun}{'' if n == 1 else 's'}" for noun, n in counts.items()]
+    return f"{', '.join(parts)} and {last}" if parts else last
 
 
 def lines(lost: Iterable[RowLoss]) -> list[str]:

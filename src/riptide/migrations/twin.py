@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from riptide.errors import DatabaseError, MigrationError, RiptideError
 from riptide.migrations.drift import Edit, edit_of
-from riptide.migrations.files import is_template, read_sql
+from riptide.migrations.files import read_sql
 from riptide.migrations.lock import keep_lock
+from riptide.migrations.new_files import is_template
 from riptide.migrations.sequences import named, sequences_kept
 from riptide.migrations.session import for_twin
 from riptide.migrations.sql import line_of, split

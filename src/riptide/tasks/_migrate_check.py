@@ -67,7 +67,7 @@ def diff(c: Context, name: str, json: bool = False) -> None:
     """Write what was changed by hand in the local database as a migration and its twin."""
     from riptide import render
     from riptide.migrations.diff import diff_migration
-    from riptide.migrations.files import check_name
+    from riptide.migrations.new_files import check_name
     from riptide.render import diff as show
 
     settings = settings_for()

@@ -68,7 +68,7 @@ def init(c: Context, json: bool = False) -> None:
 def new(c: Context, name: str, json: bool = False) -> None:
     """Write a migration and its rollback twin from a commented template."""
     from riptide import render
-    from riptide.migrations.files import check_name, create_migration
+    from riptide.migrations.new_files import check_name, create_migration
     from riptide.render import migrations as show
 
     settings = settings_for()
