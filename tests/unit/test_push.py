@@ -328,6 +328,33 @@ def refused(message: str) -> dict[str, Any]:
     }
 
 
+@pytest.mark.parametrize(
+    ("code", "next_step"),
+    [
+        ("57P01", "`inv migrate.push` again; it goes on from there"),
+        ("40P01", "`inv migrate.push` again; it goes on from there"),
+        ("53100", "`inv migrate.push` again; it goes on from there"),
+        ("42P01", "mend the file, then `inv migrate.push`"),
+        ("57014", "mend the file, then `inv migrate.push`"),
+    ],
+)
+def test_failure_that_is_not_the_file_s(
+    settings: Settings,
+    fp: FakeProcess,
+    monkeypatch: pytest.MonkeyPatch,
+    code: str,
+    next_step: str,
+) -> None:
+    """Where the server ended, or two stood in each other's way, no file has to be mended."""
+    files(settings, "1")
+    history(monkeypatch, settings, [], [], [], [])
+    message = f"FATAL: no (SQLSTATE {code})\nAt statement: 0\nselect 1"
+    fp.register(argv(settings), **refused(message))
+    with pytest.raises(MigrationError) as caught:
+        apply_migrations(settings=settings)
+    assert (caught.value.sqlstate, caught.value.next_step) == (code, next_step)
+
+
 def test_file_that_did_not_get_a_lock_is_tried_again(
     settings: Settings, fp: FakeProcess, monkeypatch: pytest.MonkeyPatch, no_sleep: list[float]
 ) -> None:

@@ -23,6 +23,10 @@ _AT_THE_END = ("23", "P0001")
 # What the CLI itself runs after a file's statements.
 _RECORD = re.compile(r"INSERT INTO supabase_migrations\.schema_migrations\b")
 
+# The connection, a deadlock, resources, the server's end: no edit of the file would help
+# (https://www.postgresql.org/docs/17/errcodes-appendix.html).
+NOT_THE_FILE = ("08", "40", "53", "57P", "58")
+
 
 def database_error(answer: Answer, what: str, *, state: str, next_step: str) -> MigrationError:
     """Give the error for something that failed and is no migration of this push."""

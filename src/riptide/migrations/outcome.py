@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from riptide.errors import Interrupted, RiptideError
-from riptide.migrations.explain import database_error, explain
+from riptide.migrations.explain import NOT_THE_FILE, database_error, explain
 from riptide.migrations.history import list_migrations
 from riptide.migrations.lock import wait_for_cli
 from riptide.migrations.sql import line_of, not_one_transaction
@@ -80,6 +80,10 @@ def failed(
         state=f"{halves or 'nothing of this file was applied'}; {state}",
         next_step=f"mend the file, then `{push}`{again}",
     )
+    if (error.sqlstate or "").startswith(NOT_THE_FILE):
+        error.next_step = (
+            f"`{push}` again{again}" if again else f"`{push}` again; it goes on from there"
+        )
     if error.sqlstate == "55P03":
         error.next_step = (
             f"wait for, or end, the transaction that holds the lock; then `{push}` "

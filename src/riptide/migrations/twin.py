@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from riptide.errors import DatabaseError, MigrationError, RiptideError
 from riptide.migrations.drift import Edit, edit_of
+from riptide.migrations.explain import NOT_THE_FILE
 from riptide.migrations.files import read_sql
 from riptide.migrations.lock import keep_lock
 from riptide.migrations.new_files import is_template
@@ -223,6 +224,8 @@ def refusal(
     when = "at its end, " if deferred else ""
     if error.sqlstate == "55P03":
         next_step = f"see who holds it (pg_locks), then {next_step.partition(', then ')[2]}"
+    if (error.sqlstate or "").startswith(NOT_THE_FILE):
+        next_step = f"{next_step.partition(', then ')[2]} again"
     return MigrationError(
         f"{where}: {when}{diagnostic.message_primary or str(error).strip()}{code}",
         file=twin.path,
