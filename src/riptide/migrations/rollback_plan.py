@@ -94,7 +94,9 @@ def choose(migrations: Sequence[Migration], steps: int, to: str | None) -> list[
         return [each for each in applied if each.version > version]
     if not applied:
         raise ConfigError(
-            "there is nothing to take back: no migration is applied", state="nothing was changed"
+            "there is nothing to take back: no migration is applied",
+            state="nothing was changed",
+            next_step="inv migrate.status",
         )
     if steps > len(applied):
         raise ConfigError(

@@ -7,9 +7,10 @@ from riptide.render import lines
 
 def missing_schema(name: str) -> None:
     """Warn of an exposed schema that is not there."""
+    fails = "requests to it fail, with PostgREST all do"
     lines(
         [
-            f"warning: schema {name} of [api] schemas does not exist: the API answers errors",
+            f"warning: schema {name} of [api] schemas does not exist: {fails}",
             "next:  inv migrate.push, where a migration makes it; or mend supabase/config.toml",
         ]
     )

@@ -20,8 +20,9 @@ where not exists (select from pg_namespace where nspname = name) order by number
 def missing_schemas(status: StackStatus, settings: Settings) -> tuple[str, ...]:
     """Give the schemas of ``[api] schemas`` that the running stack's database has not.
 
-    PostgREST refuses every request while one of them is missing
-    (https://docs.postgrest.org/en/stable/references/configuration.html#db-schemas).
+    PostgREST answers no request while one of them is missing
+    (https://docs.postgrest.org/en/stable/references/configuration.html#db-schemas,
+    https://github.com/PostgREST/postgrest/issues/4102).
 
     Args:
         status: The stack's.
