@@ -98,11 +98,12 @@ class PublicProfilesUpdate(TypedDict):
 class PublicUserSessions(BaseModel):
     auth_session_id: uuid.UUID = Field(alias="auth_session_id")
     created_at: datetime.datetime = Field(alias="created_at")
-    device_name: str = Field(alias="device_name")
+    device_name: Optional[str] = Field(alias="device_name")
     expires_at: datetime.datetime = Field(alias="expires_at")
     id: uuid.UUID = Field(alias="id")
     ip_address: Optional[PgCatalogInet] = Field(alias="ip_address")
     last_active_at: datetime.datetime = Field(alias="last_active_at")
+    location: Optional[JsonValue] = Field(alias="location")
     revoked_at: Optional[datetime.datetime] = Field(alias="revoked_at")
     user_agent: Optional[str] = Field(alias="user_agent")
     user_id: uuid.UUID = Field(alias="user_id")
@@ -110,11 +111,12 @@ class PublicUserSessions(BaseModel):
 class PublicUserSessionsInsert(TypedDict):
     auth_session_id: NotRequired[Annotated[uuid.UUID, Field(alias="auth_session_id")]]
     created_at: NotRequired[Annotated[datetime.datetime, Field(alias="created_at")]]
-    device_name: Annotated[str, Field(alias="device_name")]
+    device_name: NotRequired[Annotated[Optional[str], Field(alias="device_name")]]
     expires_at: NotRequired[Annotated[datetime.datetime, Field(alias="expires_at")]]
     id: NotRequired[Annotated[uuid.UUID, Field(alias="id")]]
     ip_address: NotRequired[Annotated[Optional[PgCatalogInet], Field(alias="ip_address")]]
     last_active_at: NotRequired[Annotated[datetime.datetime, Field(alias="last_active_at")]]
+    location: NotRequired[Annotated[Optional[JsonValue], Field(alias="location")]]
     revoked_at: NotRequired[Annotated[Optional[datetime.datetime], Field(alias="revoked_at")]]
     user_agent: NotRequired[Annotated[Optional[str], Field(alias="user_agent")]]
     user_id: NotRequired[Annotated[uuid.UUID, Field(alias="user_id")]]
@@ -122,14 +124,29 @@ class PublicUserSessionsInsert(TypedDict):
 class PublicUserSessionsUpdate(TypedDict):
     auth_session_id: NotRequired[Annotated[uuid.UUID, Field(alias="auth_session_id")]]
     created_at: NotRequired[Annotated[datetime.datetime, Field(alias="created_at")]]
-    device_name: NotRequired[Annotated[str, Field(alias="device_name")]]
+    device_name: NotRequired[Annotated[Optional[str], Field(alias="device_name")]]
     expires_at: NotRequired[Annotated[datetime.datetime, Field(alias="expires_at")]]
     id: NotRequired[Annotated[uuid.UUID, Field(alias="id")]]
     ip_address: NotRequired[Annotated[Optional[PgCatalogInet], Field(alias="ip_address")]]
     last_active_at: NotRequired[Annotated[datetime.datetime, Field(alias="last_active_at")]]
+    location: NotRequired[Annotated[Optional[JsonValue], Field(alias="location")]]
     revoked_at: NotRequired[Annotated[Optional[datetime.datetime], Field(alias="revoked_at")]]
     user_agent: NotRequired[Annotated[Optional[str], Field(alias="user_agent")]]
     user_id: NotRequired[Annotated[uuid.UUID, Field(alias="user_id")]]
+
+class PublicListedSession(BaseModel):
+    id: Optional[uuid.UUID] = Field(alias="id")
+    user_id: Optional[uuid.UUID] = Field(alias="user_id")
+    auth_session_id: Optional[uuid.UUID] = Field(alias="auth_session_id")
+    device_name: Optional[str] = Field(alias="device_name")
+    user_agent: Optional[str] = Field(alias="user_agent")
+    ip_address: Optional[PgCatalogInet] = Field(alias="ip_address")
+    location: Optional[JsonValue] = Field(alias="location")
+    last_active_at: Optional[datetime.datetime] = Field(alias="last_active_at")
+    expires_at: Optional[datetime.datetime] = Field(alias="expires_at")
+    revoked_at: Optional[datetime.datetime] = Field(alias="revoked_at")
+    created_at: Optional[datetime.datetime] = Field(alias="created_at")
+    is_current: Optional[bool] = Field(alias="is_current")
 
 class PublicNewApiToken(BaseModel):
     id: Optional[uuid.UUID] = Field(alias="id")

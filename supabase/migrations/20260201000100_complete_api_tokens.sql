@@ -186,8 +186,14 @@ comment on index public.api_tokens_user_id_token_prefix_key is
 revoke all on table public.api_tokens from authenticated;
 grant select, update (name) on table public.api_tokens to authenticated;
 drop policy if exists api_tokens_insert_own on public.api_tokens;
+-- Of a revoked one too: a trigger keeps revoked_at, and its name is nobody's then.
+drop policy if exists api_tokens_update_own on public.api_tokens;
+create policy api_tokens_update_own on public.api_tokens
+  for update to authenticated
+  using ((select auth.uid()) = user_id)
+  with check ((select auth.uid()) = user_id);
 comment on policy api_tokens_update_own on public.api_tokens is
-  'A user renames their own tokens; one that is revoked stays as it is.';
+  'A user renames their own tokens; the grant names the column.';
 
 -- Triggers -----------------------------------------------------------------------------------------
 

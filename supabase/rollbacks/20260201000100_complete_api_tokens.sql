@@ -108,5 +108,10 @@ create policy api_tokens_insert_own on public.api_tokens
   with check ((select auth.uid()) = user_id);
 comment on policy api_tokens_insert_own on public.api_tokens is
   'A user makes tokens that act for themselves.';
+drop policy if exists api_tokens_update_own on public.api_tokens;
+create policy api_tokens_update_own on public.api_tokens
+  for update to authenticated
+  using ((select auth.uid()) = user_id and revoked_at is null)
+  with check ((select auth.uid()) = user_id);
 comment on policy api_tokens_update_own on public.api_tokens is
   'A user renames or revokes their own tokens; one that is revoked stays as it is.';

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import psycopg
 import pytest
+from _calls import PASSWORD, Person, session_of
 
 from riptide.settings import Settings
 from riptide.target import Target
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
 # A project of its own, whose tests are run by a pytest of its own.
 collect_ignore = ["notes_project"]
-
-PASSWORD = "correct horse battery"
 
 
 @pytest.fixture
@@ -102,3 +101,16 @@ def sign_up(
     yield make
     for user_id in made:
         service.auth.admin.delete_user(user_id)
+
+
+@pytest.fixture
+def person(
+    sign_up: Callable[..., tuple[Client, str]],
+    new_client: Callable[[str], Client],
+    stack: StackStatus,
+) -> Person:
+    """Give a user who is signed in twice."""
+    laptop, user_id = sign_up()
+    phone = new_client(stack.publishable_key)
+    phone.auth.sign_in_with_password({"email": session_of(laptop).user.email, "password": PASSWORD})
+    return Person(user_id, laptop, phone)

@@ -1495,3 +1495,39 @@ def test_auth_functions_read_both_spellings(db: Database, setting: str) -> None:
     assert row is not None
     assert row[:3] == tuple(claims.values())
     assert row[3] == (None if "{}" in setting else claims)
+
+
+def test_a_new_password_ends_the_other_sessions(
+    connect: Connect, make_person: MakePerson, db: Database
+) -> None:
+    """As in GoTrue, the session that changes the password is kept, and every other one is over."""
+    person = make_person()
+    kept = decode(person.token)["session_id"]
+    elsewhere = connect()
+    elsewhere.auth.sign_in_with_password({"email": person.email, "password": PASSWORD})
+    left = "select id::text from auth.sessions where user_id = %s"
+    person.client.auth.update_user({"data": {"a": 1}})
+    assert len(db.execute(left, [person.id]).fetchall()) == 2
+    person.client.auth.update_user({"password": "another password"})
+    assert db.execute(left, [person.id]).fetchall() == [(kept,)]
+    with refused(AuthError, "refresh_token_not_found"):
+        elsewhere.auth.refresh_session()
+    person.client.auth.refresh_session()
+
+
+def test_where_a_request_came_from(stack: Stack, db: Database, http: httpx.Client) -> None:
+    """As behind Kong, a request's headers end with the address that it came from."""
+    name = new_name("seen")
+    db.execute(
+        f"create function public.{name}() returns text language sql stable as "
+        "$$ select current_setting('request.headers')::json ->> 'x-forwarded-for' $$"
+    )
+    try:
+        for given, seen in (
+            ({}, "127.0.0.1"),
+            ({"x-forwarded-for": "192.0.2.1"}, "192.0.2.1, 127.0.0.1"),
+        ):
+            reply = http.post(f"/rest/v1/rpc/{name}", headers=given, json={})
+            assert reply.json() == seen
+    finally:
+        db.execute(f"drop function public.{name}()")

@@ -27,7 +27,7 @@ SUPABASE = Path(__file__).resolve().parents[2] / "supabase"
 MIGRATIONS = sorted((SUPABASE / "migrations").glob("*.sql"))
 OWNERS = {"profiles": "id", "api_tokens": "user_id", "user_sessions": "user_id"}
 OURS = tuple(OWNERS)
-COMPLETED = ("complete_profiles", "complete_api_tokens")
+COMPLETED = ("complete_profiles", "complete_api_tokens", "complete_user_sessions")
 NOW = "2030-01-01T00:00:00+00:00"
 
 # Everything that a migration can make, as text: equal lists mean equal schemas.
@@ -217,7 +217,7 @@ def test_policies_are_of_one_form(database: psycopg.Connection[Any]) -> None:
         "select tablename, policyname, permissive, roles::text, cmd, qual, with_check"
         " from pg_policies where schemaname = 'public'",
     )
-    assert len(policies) == 2 + 2 + 3
+    assert len(policies) == 2 + 2 + 1
     for table, name, permissive, roles, operation, using, check in policies:
         assert name == f"{table}_{operation.lower()}_own"
         assert (permissive, roles) == ("PERMISSIVE", "{authenticated}")
@@ -243,11 +243,7 @@ GRANTS = {
         "SELECT": "*",
         "UPDATE": "name",
     },
-    "user_sessions": {
-        "SELECT": "*",
-        "INSERT": "user_id auth_session_id device_name user_agent ip_address",
-        "UPDATE": "device_name user_agent ip_address last_active_at revoked_at",
-    },
+    "user_sessions": {"SELECT": "*"},
 }
 
 
@@ -381,7 +377,7 @@ def test_a_profile_comes_and_goes_with_its_user(
         {"id": user_id, "display_name": "Ada"}
     ]
     client.rpc("create_api_token", {"name": "one"}).execute()
-    client.table("user_sessions").insert({"device_name": "Laptop"}).execute()
+    client.rpc("touch_session", {"device_name": "Laptop"}).execute()
     with psycopg.connect(stack.db_url) as postgres:
         postgres.execute("delete from auth.users where id = %s", (user_id,))
         for table, owner in OWNERS.items():
@@ -404,65 +400,6 @@ def test_updated_at_follows_real_changes(sign_up: Callable[..., tuple[Client, st
     assert second > first
     with pytest.raises(APIError, match="permission denied"):
         update(updated_at=NOW)
-
-
-@pytest.mark.parametrize(
-    ("table", "row", "renamed", "settled"),
-    [
-        (
-            "user_sessions",
-            {"device_name": "one"},
-            {"device_name": "two"},
-            ("auth_session_id", "expires_at", "created_at"),
-        ),
-    ],
-)
-def test_what_is_revoked_or_settled_stays(
-    table: str,
-    row: dict[str, Any],
-    renamed: dict[str, Any],
-    settled: tuple[str, ...],
-    sign_up: Callable[..., tuple[Client, str]],
-) -> None:
-    """An owner renames and revokes, but neither takes that back nor widens what was granted."""
-    client, _ = sign_up()
-    [made] = client.table(table).insert(row).execute().data
-
-    def update(values: dict[str, Any]) -> list[Any]:
-        query = client.table(table).update(values)
-        return list(query.eq("id", made["id"]).execute().data)  # type: ignore[call-overload, index]
-
-    assert len(update(renamed)) == 1
-    for column in settled:
-        with pytest.raises(APIError, match="permission denied"):
-            update({column: None})
-    assert len(update({"revoked_at": NOW})) == 1
-    assert update({"revoked_at": None}) == []
-    assert update(renamed) == []
-    # Nor is it made anew, which would take back its end and whatever it was limited to.
-    with pytest.raises(APIError, match="permission denied"):
-        client.table(table).delete().eq("id", made["id"]).execute()  # type: ignore[call-overload, index]
-    again = {**row, "auth_session_id": made["auth_session_id"]}  # type: ignore[call-overload, index]
-    for prefer in (client.table(table).insert(again), client.table(table).upsert(again)):
-        with pytest.raises(APIError):
-            prefer.execute()
-
-
-def test_a_session_row_knows_its_session(sign_up: Callable[..., tuple[Client, str]]) -> None:
-    """A row made without an id is for the session that asks, once for each user."""
-    client, _ = sign_up()
-    session = client.auth.get_session()
-    assert session is not None
-    claims = client.auth.get_claims(session.access_token)
-    assert claims is not None
-    [made] = client.table("user_sessions").insert({"device_name": "Laptop"}).execute().data
-    assert made["auth_session_id"] == claims["claims"]["session_id"]  # type: ignore[call-overload, index]
-    again = {"device_name": "Laptop", "auth_session_id": made["auth_session_id"]}  # type: ignore[call-overload, index]
-    with pytest.raises(APIError) as caught:
-        client.table("user_sessions").insert(again).execute()
-    assert caught.value.code == "23505"
-    other, _ = sign_up()
-    other.table("user_sessions").insert(again).execute()
 
 
 def test_the_demo_users_can_sign_in(stack: StackStatus) -> None:

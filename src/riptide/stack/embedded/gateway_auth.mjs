@@ -87,6 +87,12 @@ export function createAuth(config, database, keys) {
     return authError(500, "unexpected_failure", msg);
   }
 
+  /** A new password ends every session but the one that asks (supabase/auth, internal/models/user.go, UpdatePassword). */
+  async function signOutOthers(request) {
+    const { sub, session_id } = verifyToken(keys.bearer(request), config.jwt_secret);
+    await sql()`delete from auth.sessions where user_id = ${sub} and id is distinct from ${session_id ?? null}::uuid`;
+  }
+
   async function finish(response, path, url) {
     if (response.status >= 500) return failure(path);
     if (response.status === 303 && path === "/verify") return redirect(response);
@@ -131,16 +137,20 @@ export function createAuth(config, database, keys) {
       if (NEEDS_USER.test(path) && !keys.bearer(request)) {
         return authError(403, "bad_jwt", "invalid claim: missing sub claim"); // as for the anon JWT of an API key
       }
+      let changesPassword = false;
       if (SETS_PASSWORD.has(`${request.method} ${path}`)) {
         const body = await request
           .clone()
           .json()
           .catch(() => null);
         if (typeof body?.password === "string" && isTooLong(body.password)) return passwordTooLong();
+        changesPassword = path === "/user" && typeof body?.password === "string";
         const anonymous = path === "/signup" && config.auth.enable_anonymous_sign_ins;
         if (anonymous && body && !body.email && !body.phone) return await signInAnonymously(body.data);
       }
-      return await finish(await app.fetch(request), path, url);
+      const response = await app.fetch(request);
+      if (changesPassword && response.status === 200) await signOutOthers(request);
+      return await finish(response, path, url);
     } catch (error) {
       if (error instanceof Unavailable) throw error;
       if (isLost(error)) throw new Unavailable(error.message);

@@ -109,6 +109,8 @@ async function serve(config) {
   const handle = getRequestListener(createRoutes(config, database), { overrideGlobalObjects: false });
   listener = (incoming, outgoing) => {
     const started = performance.now();
+    // As Kong does: a function finds the client's address in request.headers.
+    incoming.rawHeaders.push("x-forwarded-for", incoming.socket.remoteAddress);
     if (incoming.url !== "/_riptide/health") outgoing.once("close", () => logRequest(incoming, outgoing, started));
     return handle(incoming, outgoing);
   };
