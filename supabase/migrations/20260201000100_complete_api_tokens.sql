@@ -18,25 +18,39 @@ comment on type public.api_token_scope is
 -- Settings -----------------------------------------------------------------------------------------
 
 -- A table and not a GUC: role postgres may not set parameters of its own for a database everywhere on
--- Supabase, and a table has types and checks.
+-- Supabase, and a table has types and checks. Empty until somebody sets something: a row that is
+-- there by itself would be one that the rollback loses.
 create table if not exists private.settings (
   id boolean not null default true,
-  api_token_limit bigint not null default 50,
-  api_token_lifetime interval not null default '1 year',
+  api_token_limit bigint,
+  api_token_lifetime interval,
   constraint settings_pkey primary key (id),
   constraint settings_id_check check (id),
   constraint settings_api_token_limit_check check (api_token_limit >= 0),
   constraint settings_api_token_lifetime_check check (api_token_lifetime > '0')
 );
 comment on table private.settings is
-  'What an operator may set for this schema''s functions: one row. Write it in SQL, or in a migration.';
-comment on column private.settings.id is 'True: there is only one row.';
-comment on column private.settings.api_token_limit is 'How many live tokens a user may have.';
+  'What an operator may set for this schema''s functions: one row, in which null, as no row, is the default. Write it in SQL, or in a migration.';
+comment on column private.settings.id is 'True: there is one row at most.';
+comment on column private.settings.api_token_limit is
+  'How many live tokens a user may have; 50 by default.';
 comment on column private.settings.api_token_lifetime is
-  'How long a token is good for where nothing is said, and at most.';
+  'How long a token is good for where nothing is said, and at most; a year by default.';
 alter table private.settings enable row level security;
 revoke all on table private.settings from public, anon, authenticated, service_role;
-insert into private.settings default values on conflict do nothing;
+
+create or replace function private.api_token_lifetime()
+  returns interval
+  language sql
+  stable
+  set search_path = ''
+as $$
+  select coalesce((select settings.api_token_lifetime from private.settings as settings), '1 year');
+$$;
+comment on function private.api_token_lifetime() is
+  'How long a token is good for where nothing is said, and at most.';
+revoke all on function private.api_token_lifetime()
+  from public, anon, authenticated, service_role;
 
 -- Where the hash is --------------------------------------------------------------------------------
 
@@ -427,7 +441,8 @@ create or replace function private.insert_api_token(
   set search_path = ''
 as $$
 declare
-  most constant bigint := (select settings.api_token_limit from private.settings as settings);
+  most constant bigint :=
+    coalesce((select settings.api_token_limit from private.settings as settings), 50);
   secret constant text := private.new_api_token_text();
   made public.api_tokens;
 begin
@@ -476,8 +491,7 @@ create or replace function public.create_api_token(
 as $$
 declare
   owner constant uuid := private.lock_api_tokens();
-  longest constant interval :=
-    (select settings.api_token_lifetime from private.settings as settings);
+  longest constant interval := private.api_token_lifetime();
 begin
   if create_api_token.name is null then
     raise exception 'a token needs a name'
@@ -518,8 +532,7 @@ as $$
 declare
   -- Before the row: of two rotations at once the second finds it revoked, and neither waits for ever.
   owner constant uuid := private.lock_api_tokens();
-  longest constant interval :=
-    (select settings.api_token_lifetime from private.settings as settings);
+  longest constant interval := private.api_token_lifetime();
   old public.api_tokens;
 begin
   select tokens.* into old from public.api_tokens as tokens

@@ -6,13 +6,13 @@
 -- Settings -----------------------------------------------------------------------------------------
 
 alter table private.settings
-  add column if not exists session_lifetime interval not null default '30 days'
+  add column if not exists session_lifetime interval
     constraint settings_session_lifetime_check check (session_lifetime > '0'),
-  add column if not exists password_change_revokes_tokens boolean not null default false;
+  add column if not exists password_change_revokes_tokens boolean;
 comment on column private.settings.session_lifetime is
-  'How long a device''s row counts from its first touch, where nothing is said, and at most.';
+  'How long a device''s row counts from its first touch where nothing is said, and at most; 30 days by default.';
 comment on column private.settings.password_change_revokes_tokens is
-  'Whether a change of the password takes back the user''s API tokens too, beside their other sessions.';
+  'Whether a change of the password takes back the user''s API tokens too, beside their other sessions; not by default.';
 
 -- The table ----------------------------------------------------------------------------------------
 
@@ -236,7 +236,7 @@ declare
   owner constant uuid := auth.uid();
   headers constant jsonb := nullif(current_setting('request.headers', true), '')::jsonb;
   longest constant interval :=
-    (select settings.session_lifetime from private.settings as settings);
+    coalesce((select settings.session_lifetime from private.settings as settings), '30 days');
   touched public.user_sessions;
 begin
   if expires_in <= '0' or expires_in > longest * 2 or now() + expires_in > now() + longest then

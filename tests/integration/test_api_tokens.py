@@ -161,7 +161,7 @@ def test_each_scope_and_length(owner: Client, database: psycopg.Connection[Any])
     made = create(owner, scopes=["admin", "write", "read"], expires_in="1 year")
     assert made["scopes"] == ["admin", "write", "read"]
     with database.transaction(force_rollback=True):
-        database.execute("update private.settings set api_token_lifetime = '10 years'")
+        database.execute("insert into private.settings (api_token_lifetime) values ('10 years')")
         database.execute(
             CLAIMS,
             (made["user_id"],),

@@ -42,10 +42,12 @@ def revokes_tokens(
     request: pytest.FixtureRequest, database: psycopg.Connection[Any]
 ) -> Iterator[bool]:
     """Give each value of the setting, and put the default back."""
-    change = "update private.settings set password_change_revokes_tokens = %s"
-    database.execute(change, (request.param,))
+    if request.param:
+        database.execute(
+            "insert into private.settings (password_change_revokes_tokens) values (true)"
+        )
     yield bool(request.param)
-    database.execute(change, (False,))
+    database.execute("delete from private.settings")
 
 
 def test_a_new_password_ends_the_others(
