@@ -129,7 +129,8 @@ class SessionAccount(_Account):
         Args:
             device_name: What the user knows the device by.
             location: Where it is, as the application has it.
-            expires_in: Until when the row counts.
+            expires_in: How long the row counts from its first touch; by default, and at most, 30
+                days. Later it can be shortened, and nothing extends it.
         """
         return _run(flows.touch_session(self._client, device_name, location, expires_in))
 
