@@ -98,7 +98,8 @@ class Mark:
             process was started.
         place: Where that folder is now. A process follows its own folder when that is moved, so
             one that works in another folder that is there works for somebody else.
-        program: The file name that one of the arguments has; any where it is empty.
+        program: The file name, but for its suffix, that one of the arguments has; any where it is
+            empty.
     """
 
     arguments: tuple[str, ...]
@@ -115,7 +116,7 @@ class Mark:
             return False
         if not all(each in command_line for each in self.arguments):
             return False
-        if self.program and not any(Path(each).name == self.program for each in command_line):
+        if self.program and not any(Path(each).stem == self.program for each in command_line):
             return False
         folder = folder_of(process)
         return folder is None or not folder.is_dir() or _is_within(folder, self.place)

@@ -8,6 +8,7 @@ import os
 import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from riptide._jwt import signed
@@ -74,7 +75,8 @@ class Gateway:
     def mark(self) -> Mark:
         """What a gateway that works for this folder carries."""
         folder = self.started_in or self.run_dir
-        return Mark(arguments=(str(folder),), place=self.run_dir, program=ENTRY)
+        # Without the suffix: an older version's, which may run, had another.
+        return Mark(arguments=(str(folder),), place=self.run_dir, program=PurePath(ENTRY).stem)
 
     @property
     def log(self) -> Path:
