@@ -33,6 +33,15 @@ def test_report_is_ok_where_every_check_is(verdict: Verdict) -> None:
         assert report.summary == f"1 {verdict.value} in 2 checks"
 
 
+def test_functions_are_not_counted_as_tables() -> None:
+    """A report says how many tables and how many functions it is of."""
+    call = replace(check(Verdict.OK), table="public.f(uuid)", operation="execute")
+    one = RlsReport(target="local", checks=(check(Verdict.OK), check(Verdict.OK)))
+    assert one.summary == "2 checks on 1 table passed"
+    both = replace(one, checks=(*one.checks, call))
+    assert both.summary == "3 checks on 1 table and 1 function passed"
+
+
 def test_a_check_says_all_that_is_needed_to_mend_it() -> None:
     """Attempts, policies to blame and the SQL that mends are plain JSON in a report."""
     attempt = RlsAttempt(request="select", reply="1 row", effect="the row came back")

@@ -160,7 +160,7 @@ class RlsReport(Result):
 
     @property
     def tables(self) -> tuple[str, ...]:
-        """The tables that were looked at, in order."""
+        """The tables that were looked at, and the functions, in order."""
         return tuple(dict.fromkeys(each.table for each in self.checks))
 
     @property
@@ -169,7 +169,11 @@ class RlsReport(Result):
         if not self.checks:
             return "no table of an exposed schema, so nothing was proved"
         if self.ok:
-            return f"{count(self.checks, 'check')} on {count(self.tables, 'table')} passed"
+            functions = {each.table for each in self.checks if each.operation == "execute"}
+            looked_at = count(set(self.tables) - functions, "table")
+            if functions:
+                looked_at += f" and {count(functions, 'function')}"
+            return f"{count(self.checks, 'check')} on {looked_at} passed"
         counts = [
             f"{sum(each.verdict is verdict for each in self.failures)} {verdict.value}"
             for verdict in Verdict
