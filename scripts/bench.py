@@ -27,6 +27,7 @@ from typing import Any, NoReturn
 
 import bench_migrations
 import bench_rls
+import bench_schema
 import bench_stack
 from bench_project import Bench, BenchError, Row, project, say
 
@@ -65,6 +66,7 @@ def measure(*, runs: int, clone: bool) -> tuple[list[Row], dict[str, Any]]:
                 *([bench_stack.clone] if clone else []),
                 bench_migrations.migrations,
                 bench_rls.rls,
+                bench_schema.schema,
             ]
             for part in parts:
                 say(f"measuring: {part.__name__}")

@@ -38,9 +38,10 @@ class Row:
     Attributes:
         name: What it is.
         values: Each run's value.
-        unit: ``s``, ``ms``, ``MB`` or ``x`` (a ratio, of each run to its neighbour).
+        unit: ``s``, ``ms``, ``MB``, ``rows`` or ``x`` (a ratio, of each run to its neighbour).
         goal: What the median may be at most; ``None`` for what is only told.
         strict: Whether the goal itself is too much already.
+        least: Whether the goal is what it has to be at least.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Row:
     unit: str = "s"
     goal: float | None = None
     strict: bool = False
+    least: bool = False
 
     @property
     def median(self) -> float:
@@ -59,17 +61,19 @@ class Row:
         """Whether the goal is met; ``None`` where there is none."""
         if self.goal is None:
             return None
+        if self.least:
+            return self.median >= self.goal
         return self.median < self.goal if self.strict else self.median <= self.goal
 
     def show(self, value: float) -> str:
         """Write a value with its unit."""
-        digits = 0 if self.unit == "MB" else 1 if self.unit == "ms" else 2
+        digits = 0 if self.unit in ("MB", "rows") else 1 if self.unit == "ms" else 2
         return f"{value:.{digits}f} {self.unit}"
 
     def cells(self) -> tuple[str, ...]:
         """Give the row's cells as the table has them."""
         spread = f"{self.show(min(self.values))} – {self.show(max(self.values))}"
-        sign = "<" if self.strict else "≤"
+        sign = "≥" if self.least else "<" if self.strict else "≤"
         goal = "–" if self.goal is None else f"{sign} {self.show(self.goal)}"
         met = {None: "–", True: "met", False: "NOT MET"}[self.met]
         runs = len(self.values)
@@ -144,9 +148,10 @@ class Bench:
         unit: str = "s",
         goal: float | None = None,
         strict: bool = False,
+        least: bool = False,
     ) -> None:
         """Keep a row."""
-        self.rows.append(Row(name, tuple(values), unit, goal, strict))
+        self.rows.append(Row(name, tuple(values), unit, goal, strict, least))
 
 
 def timed(argv: Sequence[str], *, cwd: Path, env: dict[str, str]) -> float:

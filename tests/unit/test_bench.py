@@ -45,6 +45,9 @@ def test_cells_say_what_was_measured() -> None:
     """A row shows median, spread, number of runs, goal and verdict in its unit."""
     row = bench_project.Row("x", (1.0, 3.0, 2.0), "s", 1.5)
     assert row.cells() == ("x", "2.00 s", "1.00 s – 3.00 s", "3", "≤ 1.50 s", "NOT MET")
+    more = bench_project.Row("n", (99.0, 101.0, 100.0), "x", 100, least=True)
+    assert (more.cells()[4:], more.met) == (("≥ 100.00 x", "met"), True)
+    assert bench_project.Row("n", (99.0,), "x", 100, least=True).met is False
     assert bench_project.Row("m", (141.6,), "MB").cells() == ("m", "142 MB", "–", "1", "–", "–")
 
 
