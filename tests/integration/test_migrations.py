@@ -254,6 +254,50 @@ def test_concurrent_index_beside_other_statements_is_refused(empty: Settings) ->
     assert len(apply_migrations(settings=empty).applied) == 2
 
 
+def test_index_that_a_failed_try_has_left_is_told(empty: Settings) -> None:
+    """A failed `create index concurrently` leaves an index that is not valid, which is told."""
+    write(empty, "20250101000000", "one", "create table public.one (id int);")
+    apply_migrations(settings=empty)
+    file = write(
+        empty, "20250102000000", "i", "create unique index concurrently I_one on public.one (id);"
+    )
+    with psycopg.connect(empty.local_db_url, autocommit=True) as connection:
+        connection.execute("insert into public.one values (1), (1)")
+    with pytest.raises(MigrationError, match="could not create unique index") as caught:
+        apply_migrations(settings=empty)
+    assert "an index is left that no query uses: public.i_one" in (caught.value.state or "")
+    assert "nothing of this file" not in (caught.value.state or "")
+    assert (caught.value.next_step or "").startswith("drop index concurrently public.i_one; then ")
+    with psycopg.connect(empty.local_db_url, autocommit=True) as connection:
+        connection.execute("delete from public.one")
+    file.write_text(file.read_text().replace("I_one", "if not exists I_one"))
+    with pytest.raises(DriftError, match=r"public\.i_one is there and not valid") as drift:
+        apply_migrations(settings=empty)
+    assert drift.value.next_step == "reindex index concurrently public.i_one"
+    with psycopg.connect(empty.local_db_url, autocommit=True) as connection:
+        connection.execute(drift.value.next_step.encode())
+    assert apply_migrations(settings=empty).up_to_date
+
+
+def test_index_that_waits_for_a_lock_is_tried_once(empty: Settings) -> None:
+    """What a lock timeout leaves of an index would be passed over by a second try."""
+    write(empty, "20250101000000", "one", "create table public.one (id int);")
+    apply_migrations(settings=empty)
+    write(
+        empty, "20250102000000", "i", "create index concurrently if not exists i on public.one (id)"
+    )
+    said: list[str] = []
+    with psycopg.connect(empty.local_db_url) as holder:
+        holder.execute("insert into public.one values (1)")
+        with pytest.raises(MigrationError, match="lock timeout") as caught:
+            apply_migrations(settings=empty, lock_timeout=0.5, progress=said.append)
+    assert not any("did not get a lock" in each for each in said)
+    assert "an index is left that no query uses: public.i" in (caught.value.state or "")
+    with psycopg.connect(empty.local_db_url, autocommit=True) as connection:
+        connection.execute("drop index concurrently public.i")
+    assert len(apply_migrations(settings=empty).applied) == 1
+
+
 def test_push_behind_a_locked_table_ends(empty: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file that needs a lock which another session holds fails in time, and nothing is left."""
     monkeypatch.setattr("riptide.migrations.run.ATTEMPTS", 2)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import psycopg
 
     from riptide.cli import Answer
+    from riptide.migrations.concurrent import Watch
     from riptide.migrations.run import Clock
     from riptide.results import Migration, MigrationList
     from riptide.runner import Runner
@@ -36,6 +37,7 @@ def failed(
     before: MigrationList,
     texts: Mapping[str, str],
     runner: Runner | None,
+    watch: Watch,
 ) -> RiptideError:
     """Give the error for a push that the CLI ended with one.
 
@@ -46,6 +48,7 @@ def failed(
         before: Where each version stood.
         texts: The content of each pending file, by its name.
         runner: Runs the CLI, where only it can read the history.
+        watch: Looks after what stays of a statement that is no transaction.
     """
     from riptide.cli import failure
 
@@ -89,6 +92,7 @@ def failed(
             f"wait for, or end, the transaction that holds the lock; then `{push}` "
             "(--lock-timeout sets how long a statement waits)"
         )
+    watch.explain(error)
     return error
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from riptide.errors import ConfigError, DriftError, RiptideError, StackError
+from riptide.migrations.concurrent import Watch
 from riptide.migrations.history import applied_versions, list_migrations
 from riptide.migrations.lock import LOCK_WAIT, push_lock
 from riptide.migrations.outcome import count, failed, interrupted, overtaken
@@ -95,6 +96,7 @@ def apply_migrations(
                 )
                 windows = settings.target.is_local and sys.platform == "win32"
                 variables = session_settings(lock_timeout, windows=windows)
+                watch = Watch.begin(settings, {} if dry_run else texts)
                 try:
                     answer = push(cli, argv, clock, texts, variables)
                     if not answer.ok and overtaken(session, clock, before, settings, runner):
@@ -102,11 +104,14 @@ def apply_migrations(
                             progress("another Supabase CLI was at work: going on after it")
                         answer = push(cli, argv, clock, texts, variables)
                     if not answer.ok:
-                        raise failed(answer, clock, settings, before, texts, runner)
+                        raise failed(answer, clock, settings, before, texts, runner, watch)
                     if not dry_run:
                         _confirm(before, _history_after(settings, before, runner))
+                        watch.confirm()
                 except (KeyboardInterrupt, SystemExit):  # SIGTERM raises the second
-                    raise interrupted(session, settings, before, texts, runner) from None
+                    error = interrupted(session, settings, before, texts, runner)
+                    watch.explain(error)
+                    raise error from None
                 result = replace(
                     result,
                     applied=tuple(each.path.name for each in before.pending if each.path),

@@ -10,6 +10,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from riptide.migrations.concurrent import leaves_something
 from riptide.migrations.sql import not_one_transaction
 
 if TYPE_CHECKING:
@@ -120,6 +121,7 @@ def push(
             and clock.last in texts
             and not clock.seed
             and not_one_transaction(texts[clock.last]) is None
+            and not leaves_something(texts[clock.last])
         )
 
     def tell(state: RetryCallState) -> None:
