@@ -66,6 +66,7 @@ def alter(name: str, on: str, clause: str) -> str:
     return f"alter policy {name} on public.{on} {clause};"
 
 
+CLAIMED = "(select auth.jwt()) -> 'user_metadata' ->> 'role' = 'editor'"
 MISTAKES = {
     "RLS is off": Planted("alter table public.people disable row level security;", "people"),
     "a new table without RLS": Planted(
@@ -124,7 +125,7 @@ MISTAKES = {
         alter(
             "edit",
             "articles",
-            "using ((select auth.jwt()) -> 'user_metadata' ->> 'role' = 'editor')",
+            f"using ({CLAIMED}) with check ({CLAIMED})",
         ),
         "articles",
     ),

@@ -9,16 +9,11 @@ import pytest
 from _rls import declare
 from _rls_mistakes import INTENT, MISTAKES, SQL
 
-from riptide import audit_rls, open_stack
-from riptide.results import Verdict
-from riptide.rls.endpoint import endpoint_of
-from riptide.rls.intent import read_intent
-from riptide.rls.verify import verification
+from riptide import audit_rls, open_stack, verify_rls
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
-    from riptide.rls.verify import Run
     from riptide.settings import Settings
 
 pytestmark = pytest.mark.integration
@@ -31,15 +26,6 @@ def started(make_project: Callable[..., Settings]) -> Settings:
     open_stack(settings).start()
     declare(settings, INTENT)
     return settings
-
-
-@pytest.fixture(scope="module")
-def run(started: Settings) -> Iterator[Run]:
-    """Give a verification that can be had again and again, as `rls.mutate` has it."""
-    intent = read_intent(started.supabase_dir / "rls.toml")
-    endpoint = endpoint_of(started, allow_remote=False)
-    with verification(started, intent, endpoint, lambda _: None) as run:
-        yield run
 
 
 def make(settings: Settings, mistake: str = "") -> None:
@@ -58,14 +44,13 @@ def found_by_audit(settings: Settings) -> set[str]:
     return {each.name for each in (*report.errors, *report.warnings)}
 
 
-def test_the_schema_gives_no_alarm(started: Settings, run: Run) -> None:
+def test_the_schema_gives_no_alarm(started: Settings) -> None:
     """Of the schema as it is neither task says anything, and every table of it was tried."""
     make(started)
-    checks = run()
-    assert [each for each in checks if each.verdict is not Verdict.OK] == []
-    assert {f"public.{each.table.rpartition('.')[2]}" for each in checks} > {
-        f"public.{each}" for each in ("documents", "club_notes", "objects", "people", "handles")
-    }
+    report = verify_rls(settings=started)
+    assert report.failures == ()
+    tried = {"documents", "club_notes", "objects", "people", "handles"}
+    assert {f"public.{each}" for each in tried} < set(report.tables)
     assert found_by_audit(started) == set()
 
 
@@ -75,12 +60,12 @@ def test_there_are_as_many_as_is_said() -> None:
 
 
 @pytest.mark.parametrize("what", MISTAKES)
-def test_each_mistake_is_noticed(what: str, started: Settings, run: Run) -> None:
+def test_each_mistake_is_noticed(what: str, started: Settings) -> None:
     """The task that is to notice it does, and names where it is."""
     mistake = MISTAKES[what]
     make(started, mistake.sql)
     if mistake.task == "audit":
         assert [each for each in found_by_audit(started) if mistake.table in each]
         return
-    wrong = [each for each in run() if each.verdict is not Verdict.OK]
-    assert mistake.table in {each.table.rpartition(".")[2].partition("(")[0] for each in wrong}
+    wrong = {each.table for each in verify_rls(settings=started).failures}
+    assert mistake.table in {each.rpartition(".")[2].partition("(")[0] for each in wrong}
