@@ -254,6 +254,23 @@ def test_concurrent_index_beside_other_statements_is_refused(empty: Settings) ->
     assert len(apply_migrations(settings=empty).applied) == 2
 
 
+@pytest.mark.parametrize("text", [None, "select 1;\nvacuum;\n"])
+def test_reset_refuses_what_a_push_would_before_the_rows_go(
+    empty: Settings, text: str | None
+) -> None:
+    """A file that is still the template, or that is refused for its statements, empties nothing."""
+    write(empty, "20250101000000", "one", "create table public.one (id int);")
+    apply_migrations(settings=empty)
+    made = create_migration("later", settings=empty)
+    if text:
+        made.path.write_text(text, encoding="utf-8")
+    with pytest.raises(MigrationError) as caught:
+        reset_database(settings=empty)
+    assert caught.value.file == made.path
+    assert "emptied" not in (caught.value.state or "")
+    assert tables(empty) == {"one"}
+
+
 def test_index_that_a_failed_try_has_left_is_told(empty: Settings) -> None:
     """A failed `create index concurrently` leaves an index that is not valid, which is told."""
     write(empty, "20250101000000", "one", "create table public.one (id int);")

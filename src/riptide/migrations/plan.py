@@ -87,21 +87,17 @@ def usable(found: MigrationList, settings: Settings, *, include_all: bool) -> di
         DriftError: History and files contradict each other.
     """
     _refuse_contradictions(found, include_all=include_all)
-    return {
-        each.path.name: text_of(each, settings) for each in found.pending if each.path is not None
-    }
+    paths = [each.path for each in found.pending if each.path is not None]
+    return {path.name: text_of(path, settings) for path in paths}
 
 
-def text_of(migration: Migration, settings: Settings) -> str:
+def text_of(path: Path, settings: Settings) -> str:
     """Give the content of a file that is to be pushed.
 
     Raises:
         MigrationError: It cannot be read, is still the template, or has other statements beside one
             that runs outside a transaction.
     """
-    path = migration.path
-    if path is None:
-        return ""
     text = read_sql(path, settings)
     if is_template(path, text):
         # Once applied it could not be written any more: that would be an edit.

@@ -40,9 +40,10 @@ def problems(found: MigrationList, settings: Settings) -> list[Problem]:
 
 def _problem(migration: Migration, settings: Settings) -> Problem:
     what, next_step = _TOLD[migration.state]
-    if migration.state in (MigrationState.PENDING, MigrationState.OUT_OF_ORDER):
+    late = migration.state in (MigrationState.PENDING, MigrationState.OUT_OF_ORDER)
+    if late and migration.path is not None:
         try:
-            text_of(migration, settings)
+            text_of(migration.path, settings)
         except MigrationError as error:
             what, next_step = error.message, error.next_step or "mend the file"
     return Problem(label=migration.label, what=what, next_step=next_step)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from riptide.errors import ConfigError, RiptideError
 from riptide.migrations.files import read_sql, scan
+from riptide.migrations.plan import text_of
 from riptide.migrations.push import apply_migrations
 from riptide.results import ResetResult
 
@@ -69,7 +70,9 @@ def reset_database(
             seeded=settings.config.seed_paths if seeded else (),
             seconds=time.monotonic() - began,
         )
-    # The replay needs it, and by then the rows would be gone.
+    # The replay needs it, and would refuse these; by then the rows would be gone.
+    for each in files:
+        text_of(each.path, settings)
     find_cli(settings, runner=runner, progress=progress, state="nothing was changed")
     stack.reset(progress=progress)
     try:
