@@ -55,6 +55,15 @@ def written(project: Settings) -> Path:
     return path
 
 
+def test_the_page_is_of_the_stack_that_runs(project: Settings, tmp_path: Path) -> None:
+    """A stack that was started on other ports than are said now is verified, audit and all."""
+    page = tmp_path / "rls.html"
+    process = inv(project, "rls.verify", "--html", str(page), SUPABASE_DB_PORT="9")
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, output
+    assert page.exists()
+
+
 def test_the_page_is_sound(written: Path, project: Settings) -> None:
     """It is valid, without a script, holds what was tried and no secret of the stack."""
     from riptide import open_stack

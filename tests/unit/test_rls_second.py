@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from riptide.errors import ConfigError
+from riptide.rls.agreement import check_through
 from riptide.rls.catalog import Column, ForeignKey, Relation
 from riptide.rls.intent import TableIntent, read_intent
 from riptide.rls.ownership import own_condition
@@ -120,6 +121,28 @@ def test_whose_row_it_is_is_written_through_the_members(tmp_path: Path) -> None:
     assert own_condition(plans["public.notes"], plans) == (
         f'exists (select from "public"."members" where {tie} and {mine})'
     )
+
+
+@pytest.mark.parametrize(
+    "through",
+    [
+        {"teams": "teams"},
+        {"teams": "notes", "notes": "teams"},
+        {"teams": "notes", "notes": "tags", "tags": "teams"},
+        {"teams": "notes", "notes": "tags", "tags": "notes"},
+    ],
+    ids=["itself", "two", "three", "a circle further on"],
+)
+def test_a_circle_of_members_is_nobodys(through: dict[str, str], tmp_path: Path) -> None:
+    """Where no table at the end has an owner a row would be nobody's; it ends, and is named."""
+    path = tmp_path / "rls.toml"
+    text = "".join(f'[tables.{each}]\nthrough = "{there}"\n' for each, there in through.items())
+    path.write_text(text, encoding="utf-8")
+    intent = read_intent(path)
+    declared = {each.full_name: each for each in intent.tables}
+    catalog = {each: plan(each.removeprefix("public.")).relation for each in declared}
+    with pytest.raises(ConfigError, match="whose rows are nobody's"):
+        check_through(intent, declared["public.teams"], declared, catalog)
 
 
 @pytest.mark.parametrize(

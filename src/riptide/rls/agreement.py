@@ -91,7 +91,11 @@ def check_through(
         raise intent.error(table.section, "through", problem + nearest(table.through, declared))
     if not relation.is_table or not catalog[members.full_name].is_table:
         raise intent.error(table.section, "through", "is for tables, not for views")
-    if not members.has_owners or members.through == table.full_name or members is table:
+    seen, last = {table.full_name}, members
+    while last.through and last.through in declared and last.full_name not in seen:
+        seen.add(last.full_name)
+        last = declared[last.through]
+    if not last.owner:
         problem = f"names a table whose rows are nobody's: say owner in [{members.section}]"
         raise intent.error(table.section, "through", problem)
     here = {each.target for each in relation.foreign_keys} | {table.full_name}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -130,13 +131,18 @@ def _page(
     from riptide.render.html import write_html
     from riptide.rls.audit import audit_rls
     from riptide.rls.breakable import policies_of
+    from riptide.rls.endpoint import endpoint_of
+    from riptide.target import Target
 
+    # Of the database that was verified: a stack may have been started on other ports.
+    endpoint = endpoint_of(settings, allow_remote=allow_remote)
+    verified = Target(kind=settings.target.kind, url=endpoint.db_url)
     write_html(
         path,
         settings,
         report=report,
         policies=policies_of(settings, report.tables, allow_remote=allow_remote),
-        audit=audit_rls(settings=settings),
+        audit=audit_rls(settings=replace(settings, target=verified)),
         mutation=mutants,
     )
 
