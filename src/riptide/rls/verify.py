@@ -224,9 +224,10 @@ def _probe(
     until_wrong: bool,
 ) -> tuple[list[RlsCheck], tuple[str, ...]]:
     """Try everything; give what came of it, and what the other user could not be given."""
-    from riptide.rls.probe import WrongError, descendants
+    from riptide.rls.probe import WrongError
     from riptide.rls.probes_http import TableProbe
     from riptide.rls.probes_other import PartitionProbe, ViewProbe
+    from riptide.rls.rows import descendants
 
     def probe_of(each: TablePlan) -> TableProbe:
         kind = PartitionProbe if each.parent else TableProbe
@@ -256,12 +257,7 @@ def _probe(
             checks[each.plan.name] = each.run()
         except WrongError as wrong:
             return [wrong.check], ()
-    lacks = [
-        f"{each.plan.name} as another user with a row of their own, as none could be made"
-        f" ({each.lacks}): give [{each.plan.intent.section}.other_row] values"
-        for each in probes
-        if each.lacks
-    ]
+    lacks = [each.lacking for each in probes if each.lacks]
     return [check for each in probes for check in checks[each.plan.name]], tuple(lacks)
 
 
