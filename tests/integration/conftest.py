@@ -66,7 +66,7 @@ def new_client(stack: StackStatus) -> Iterator[Callable[[str], Client]]:
 
 
 @pytest.fixture
-def anon(new_client: Callable[[str], Client], stack: StackStatus) -> Client:
+def nobody(new_client: Callable[[str], Client], stack: StackStatus) -> Client:
     """Give a client that nobody is signed in with."""
     return new_client(stack.publishable_key)
 

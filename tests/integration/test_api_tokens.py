@@ -239,16 +239,16 @@ def test_rotating(owner: Client, other: Client, service: Client) -> None:
 
 
 @pytest.mark.parametrize("function", ["create_api_token", "rotate_api_token", "revoke_api_token"])
-def test_only_users_make_tokens(function: str, anon: Client, service: Client) -> None:
+def test_only_users_make_tokens(function: str, nobody: Client, service: Client) -> None:
     """Who is not signed in may not call what is for users, nor may a server."""
     arguments: dict[str, Any] = {"name": "x"} if "create" in function else {"id": str(uuid.uuid4())}
-    for client in (anon, service):
+    for client in (nobody, service):
         assert refused(client, function, **arguments)[0] == "42501"
 
 
-def test_only_servers_verify(anon: Client, owner: Client) -> None:
+def test_only_servers_verify(nobody: Client, owner: Client) -> None:
     """No client may try tokens."""
-    for client in (anon, owner):
+    for client in (nobody, owner):
         assert refused(client, "verify_api_token", token=made_up())[0] == "42501"
 
 

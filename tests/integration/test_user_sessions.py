@@ -200,10 +200,10 @@ def test_clients_write_no_row_themselves(person: Person) -> None:
     ],
 )
 def test_only_users_have_sessions(
-    function: str, arguments: dict[str, Any], anon: Client, service: Client
+    function: str, arguments: dict[str, Any], nobody: Client, service: Client
 ) -> None:
     """Who is not signed in may not call what is for users, nor may a server."""
-    for client in (anon, service):
+    for client in (nobody, service):
         assert refused(client, function, **arguments)[0] == "42501"
 
 

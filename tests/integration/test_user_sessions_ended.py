@@ -226,9 +226,9 @@ def test_a_purge_of_nonsense(arguments: dict[str, Any], detail: str, service: Cl
     assert refused(service, "purge_expired_sessions", **arguments) == ("22023", detail)
 
 
-def test_only_servers_purge(anon: Client, ended: tuple[Client, str]) -> None:
+def test_only_servers_purge(nobody: Client, ended: tuple[Client, str]) -> None:
     """No client may call the purge."""
-    for client in (anon, ended[0]):
+    for client in (nobody, ended[0]):
         assert refused(client, "purge_expired_sessions")[0] == "42501"
 
 
