@@ -15,6 +15,7 @@ from riptide.stack.embedded import bundle
 from riptide.toolchain import Toolchain
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from pytest_subprocess import FakeProcess
@@ -83,11 +84,29 @@ def test_another_process_may_be_quicker(fp: FakeProcess, toolchain: Toolchain) -
         theirs = bundle.bundled(toolchain)
         theirs.parent.mkdir()
         theirs.write_text("theirs")
+        theirs.with_name("gateway_main.cjs").write_text("theirs")
 
     fp.register(argv(fp, toolchain), callback=lose)
     bundle.ensure_bundle(toolchain, SubprocessRunner())
     assert bundle.bundled(toolchain).read_text() == "theirs"
     assert len(list(toolchain.root.iterdir())) == 1
+
+
+@pytest.mark.parametrize("name", ["gateway.cjs", "gateway_main.cjs"])
+@pytest.mark.parametrize("damage", [lambda file: file.unlink(), lambda file: file.write_text("")])
+def test_damaged_bundle_is_made_anew(
+    fp: FakeProcess, toolchain: Toolchain, name: str, damage: Callable[[Path], object]
+) -> None:
+    """One that lacks a file, or has nothing in it, is not taken for whole, nor in the way."""
+    fp.register(argv(fp, toolchain), callback=lambda _: outfile(fp).write_text("first"))
+    bundle.ensure_bundle(toolchain, SubprocessRunner())
+    damage(bundle.bundled(toolchain).with_name(name))
+    fp.register(argv(fp, toolchain), callback=lambda _: outfile(fp).write_text("again"))
+    bundle.ensure_bundle(toolchain, SubprocessRunner())
+    made = bundle.bundled(toolchain)
+    assert made.with_name("gateway_main.cjs").read_text() == "again"
+    assert "gateway_main.cjs" in made.read_text()
+    assert list(toolchain.root.iterdir()) == [made.parent]
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,7 @@ def ensure_bundle(toolchain: Toolchain, runner: Runner) -> None:
         OSError: The cache folder cannot be written to.
     """
     made = bundled(toolchain)
-    if made.is_file():
+    if _is_whole(made.parent):
         return
     staging = toolchain.root / f"{made.parent.name}.{os.getpid()}.tmp"
     sources = staging / "sources"
@@ -104,7 +104,18 @@ def ensure_bundle(toolchain: Toolchain, runner: Runner) -> None:
         try:
             staging.rename(made.parent)
         except OSError:
-            if not made.is_file():  # if it is, another process was quicker
-                raise
+            if _is_whole(made.parent):  # another process was quicker
+                return
+            # Somebody deleted parts of it, or the machine went down before they were on the disk.
+            shutil.rmtree(made.parent, ignore_errors=True)
+            staging.rename(made.parent)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether what Node.js needs is there: a cache is what people and cleaners delete from."""
+    try:
+        return all((folder / name).stat().st_size for name in (ENTRY, _JOINED))
+    except FileNotFoundError:
+        return False

@@ -3,17 +3,22 @@
 // in (module.enableCompileCache); 20 has not.
 //
 // CommonJS, as the loader of ES modules takes another 30 ms.
+const { createHash } = require("node:crypto");
 const fs = require("node:fs");
 const path = require("node:path");
 const vm = require("node:vm");
 
 const file = path.join(__dirname, "gateway_main.cjs");
-// V8 takes only what the same V8 with the same flags has made.
+// V8 takes only what the same V8 with the same flags has made. Whether that was damaged since it does not look: it
+// would end the process. So the code's digest is kept behind it.
 const cache = path.join(__dirname, `code-${process.version}-${process.arch}`);
+const digest = (code) => createHash("sha256").update(code).digest();
 
 function read() {
   try {
-    return fs.readFileSync(cache);
+    const kept = fs.readFileSync(cache);
+    const code = kept.subarray(0, -32);
+    return digest(code).equals(kept.subarray(-32)) ? code : undefined;
   } catch {
     return undefined; // the first start of this version
   }
@@ -23,7 +28,8 @@ function read() {
 function keep(script) {
   const unfinished = `${cache}.${process.pid}.tmp`;
   try {
-    fs.writeFileSync(unfinished, script.createCachedData());
+    const code = script.createCachedData();
+    fs.writeFileSync(unfinished, Buffer.concat([code, digest(code)]));
     fs.renameSync(unfinished, cache);
   } catch {
     fs.rmSync(unfinished, { force: true }); // a full or read-only disk: the next start compiles again
