@@ -111,7 +111,9 @@ def test_there_are_tasks() -> None:
 @pytest.mark.parametrize("name", TASKS)
 def test_every_task_and_flag_has_help(name: str) -> None:
     """``inv --list`` and ``inv --help`` say what a task and each of its flags is for."""
-    assert (TASKS[name].__doc__ or "").strip()
+    said = (TASKS[name].__doc__ or "").splitlines()
+    assert said
+    assert max(map(len, said)) <= 78, "wider than a terminal, as Invoke indents it"
     assert [flag for flag, words in FLAGS[name].items() if not words] == []
 
 

@@ -64,7 +64,7 @@ def check(
 
 @task("name", help={"name": "letters, digits, underscores: add_teams", "json": JSON_HELP})
 def diff(c: Context, name: str, json: bool = False) -> None:
-    """Write what was changed by hand in the local database as a migration and its twin."""
+    """Write what was changed by hand in the database as a migration and its twin."""
     from riptide import render
     from riptide.migrations.diff import diff_migration
     from riptide.migrations.new_files import check_name

@@ -101,7 +101,7 @@ def status(
     target: str | None = None,
     json: bool = False,
 ) -> None:
-    """Show each migration: applied, pending, out of order, edited since, or missing here."""
+    """Show each migration: applied, pending, out of order, edited or missing."""
     from riptide import render
     from riptide.migrations.history import list_migrations
     from riptide.migrations.problems import problems

@@ -53,7 +53,7 @@ def verify(
     sarif: str | None = None,
     json: bool = False,
 ) -> None:
-    """Prove each table's Row Level Security as users, anon, pretenders and the service role."""
+    """Prove each table's Row Level Security as users, anon and the service role."""
     from riptide import render
     from riptide.render import rls as show
     from riptide.rls import verify_rls
@@ -164,7 +164,7 @@ def audit(
     sarif: str | None = None,
     json: bool = False,
 ) -> None:
-    """Look for what weakens Row Level Security in the catalog; 3 on an error or a warning."""
+    """Find what weakens Row Level Security in the catalog; 3 on error or warning."""
     from riptide import render
     from riptide.render import audit as show
     from riptide.rls.audit import audit_rls
@@ -202,7 +202,7 @@ def mutate(
     junit: str | None = None,
     json: bool = False,
 ) -> None:
-    """Prove the verification: break a copy of the schema in every way, and see who notices."""
+    """Prove the verification: break a copy in every way, and see who notices."""
     from riptide import render
     from riptide.render import mutation as show
     from riptide.rls.mutate import mutate_rls

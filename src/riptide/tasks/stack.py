@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @task(help={"backend": BACKEND_HELP, "json": JSON_HELP})
 def start(c: Context, backend: str | None = None, json: bool = False) -> None:
-    """Start the local stack; where it runs, only what config.toml changed is taken over."""
+    """Start the local stack; a running one takes over what config.toml changed."""
     from riptide import render
     from riptide.render.schemas import missing_schema
     from riptide.stack import open_stack
