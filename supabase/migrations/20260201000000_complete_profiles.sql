@@ -1,5 +1,10 @@
 -- profiles: where a user is to be found, what they prefer, and when they were last seen.
 -- Taken back by supabase/rollbacks/20260201000000_complete_profiles.sql. Can run twice with no effect.
+--
+-- Functions from here on have pg_temp last in their search_path. Where it is not named it comes first
+-- for types, even of an empty path: a caller's temporary domain `uuid` would have its check run by a
+-- security definer function's owner
+-- (postgresql.org/docs/17/sql-createfunction.html#SQL-CREATEFUNCTION-SECURITY).
 
 alter table public.profiles
   add column if not exists website text
@@ -31,7 +36,7 @@ create or replace function private.check_timezone()
   returns trigger
   language plpgsql
   security invoker -- it reads nothing but a view that is everybody's
-  set search_path = ''
+  set search_path = pg_catalog, pg_temp
 as $$
 begin
   if not exists (

@@ -43,13 +43,45 @@ create or replace function private.api_token_lifetime()
   returns interval
   language sql
   stable
-  set search_path = ''
+  set search_path = pg_catalog, pg_temp
 as $$
   select coalesce((select settings.api_token_lifetime from private.settings as settings), '1 year');
 $$;
 comment on function private.api_token_lifetime() is
   'How long a token is good for where nothing is said, and at most.';
 revoke all on function private.api_token_lifetime()
+  from public, anon, authenticated, service_role;
+
+create or replace function private.end_of(noun text, expires_in interval, longest interval)
+  returns timestamptz
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  result timestamptz;
+begin
+  if expires_in is null then
+    return now() + longest;
+  end if;
+  -- First as lengths, in which a month has 30 days; then as dates, as months are of many lengths.
+  if expires_in > '0' and expires_in <= longest * 2 then
+    begin
+      result := now() + expires_in;
+    exception
+      when datetime_field_overflow then null; -- many years forth, as many days back
+    end;
+  end if;
+  if (result > now() and result <= now() + longest) is not true then
+    raise exception '% is good for % at most, and not for no time', noun, longest
+      using errcode = 'invalid_parameter_value', detail = 'field: expires_in', column = 'expires_in';
+  end if;
+  return result;
+end;
+$$;
+comment on function private.end_of(text, interval, interval) is
+  'When what is asked for now ends: after the longest time where nothing is said, and never later.';
+revoke all on function private.end_of(text, interval, interval)
   from public, anon, authenticated, service_role;
 
 -- Where the hash is --------------------------------------------------------------------------------
@@ -215,7 +247,7 @@ create or replace function private.keep_revoked()
   returns trigger
   language plpgsql
   security invoker -- it reads and writes nothing
-  set search_path = ''
+  set search_path = pg_catalog, pg_temp
 as $$
 begin
   raise exception 'what is revoked stays revoked'
@@ -243,7 +275,7 @@ create or replace function private.free_api_token_name()
   returns trigger
   language plpgsql
   security definer
-  set search_path = ''
+  set search_path = pg_catalog, pg_temp
 as $$
 begin
   update public.api_tokens as tokens
@@ -279,7 +311,7 @@ create or replace function private.base62(value numeric, width integer)
   immutable
   strict
   parallel safe
-  set search_path = ''
+  set search_path = pg_catalog, pg_temp
 as $$
 declare
   digits constant text := '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
@@ -306,7 +338,7 @@ create or replace function private.api_token_checksum(body text)
   immutable
   strict
   parallel safe
-  set search_path = ''
+  set search_path = pg_catalog, pg_temp
 as $$
 declare
   digits constant text := '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
@@ -367,7 +399,7 @@ create or replace function private.new_api_token_text()
   returns text
   language plpgsql
   volatile
-  set search_path = ''
+  set search_path = pg_catalog, pg_temp
 as $$
 declare
   random constant bytea := extensions.gen_random_bytes(32);
@@ -413,23 +445,41 @@ create or replace function private.lock_api_tokens()
   returns uuid
   language plpgsql
   volatile
-  set search_path = ''
+  set search_path = pg_catalog, pg_temp
 as $$
 declare
   owner constant uuid := auth.uid();
+  current_session constant uuid := (auth.jwt() ->> 'session_id')::uuid;
 begin
   if owner is null then
     raise exception 'nobody is signed in'
       using errcode = 'invalid_authorization_specification', detail = 'field: user_id';
   end if;
-  -- One at a time for each user, until the transaction ends: who counts must not be overtaken. Not the
-  -- user's row in auth.users, which sign-ins want to write.
+  -- First of all, as who deletes a user does, and without hindering sign-ins, which write this row:
+  -- the foreign key of a new token would ask for it last, when a deletion waits for the old one.
+  perform from auth.users as users where users.id = owner for key share;
+  if not found then
+    raise exception 'the user is gone'
+      using errcode = 'invalid_authorization_specification', detail = 'field: user_id';
+  end if;
+  -- An access token outlives its session by up to an hour: not to be made into one for a year.
+  if current_session is not null and not exists (
+    select from auth.sessions as sessions
+    where sessions.id = current_session and sessions.user_id = owner
+  ) then
+    raise exception 'the session has ended'
+      using
+        errcode = 'invalid_authorization_specification',
+        detail = 'field: session_id',
+        hint = 'Sign in again.';
+  end if;
+  -- One at a time for each user, until the transaction ends: who counts must not be overtaken.
   perform pg_advisory_xact_lock(hashtextextended('public.api_tokens ' || owner, 0));
   return owner;
 end;
 $$;
 comment on function private.lock_api_tokens() is
-  'Gives the signed-in user, and lets nobody else make or rotate a token of theirs meanwhile.';
+  'Gives the signed-in user, whose session has not ended, and lets nobody else make or rotate a token of theirs meanwhile.';
 revoke all on function private.lock_api_tokens() from public, anon, authenticated, service_role;
 
 create or replace function private.insert_api_token(
@@ -438,7 +488,7 @@ create or replace function private.insert_api_token(
   returns public.new_api_token
   language plpgsql
   volatile
-  set search_path = ''
+  set search_path = pg_catalog, pg_temp
 as $$
 declare
   most constant bigint :=
@@ -487,17 +537,18 @@ create or replace function public.create_api_token(
   language plpgsql
   volatile
   security definer
-  set search_path = ''
+  set search_path = pg_catalog, pg_temp
 as $$
 declare
   owner constant uuid := private.lock_api_tokens();
-  longest constant interval := private.api_token_lifetime();
 begin
   if create_api_token.name is null then
     raise exception 'a token needs a name'
       using errcode = 'invalid_parameter_value', detail = 'field: name', column = 'name';
   end if;
-  if coalesce(cardinality(create_api_token.scopes), 0) = 0
+  -- A plain list, counted from one: clients read no other.
+  if (array_ndims(create_api_token.scopes) = 1 and array_lower(create_api_token.scopes, 1) = 1)
+      is not true
     or array_position(create_api_token.scopes, null) is not null
     or cardinality(create_api_token.scopes)
       > (select count(distinct given.scope) from unnest(create_api_token.scopes) as given (scope))
@@ -505,13 +556,9 @@ begin
     raise exception 'a token needs one scope at least, and each of them once'
       using errcode = 'invalid_parameter_value', detail = 'field: scopes', column = 'scopes';
   end if;
-  -- First as lengths, so that no date is out of range; then as dates, as months are of many lengths.
-  if expires_in <= '0' or expires_in > longest * 2 or now() + expires_in > now() + longest then
-    raise exception 'a token is good for % at most, and not for no time', longest
-      using errcode = 'invalid_parameter_value', detail = 'field: expires_in', column = 'expires_in';
-  end if;
   return private.insert_api_token(
-    owner, create_api_token.name, create_api_token.scopes, now() + coalesce(expires_in, longest)
+    owner, create_api_token.name, create_api_token.scopes,
+    private.end_of('a token', expires_in, private.api_token_lifetime())
   );
 end;
 $$;
@@ -527,7 +574,7 @@ create or replace function public.rotate_api_token(id uuid)
   language plpgsql
   volatile
   security definer
-  set search_path = ''
+  set search_path = pg_catalog, pg_temp
 as $$
 declare
   -- Before the row: of two rotations at once the second finds it revoked, and neither waits for ever.
@@ -567,7 +614,7 @@ create or replace function public.revoke_api_token(id uuid)
   language plpgsql
   volatile
   security definer
-  set search_path = ''
+  set search_path = pg_catalog, pg_temp
 as $$
 declare
   found_token public.api_tokens;
@@ -601,7 +648,7 @@ create or replace function public.verify_api_token(token text, ip inet default n
   language plpgsql
   volatile
   security definer
-  set search_path = ''
+  set search_path = pg_catalog, pg_temp
   rows 1
 as $$
 declare

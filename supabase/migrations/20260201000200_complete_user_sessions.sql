@@ -65,14 +65,14 @@ comment on trigger user_sessions_keep_revoked on public.user_sessions is
 
 -- With the Auth server -----------------------------------------------------------------------------
 -- auth.sessions and auth.users belong to it: postgres may put triggers on them and delete from them, but
--- owns neither. Everything below takes locks in one order, first in auth.sessions, then in user_sessions,
--- as a sign-out by the Auth server does by way of this trigger.
+-- owns neither. Everything below takes locks in one order, first in auth.users, then in auth.sessions, then
+-- in user_sessions, as a sign-out by the Auth server does by way of this trigger.
 
 create or replace function private.revoke_ended_sessions()
   returns trigger
   language plpgsql
   security definer -- the Auth server (supabase_auth_admin) may not write in public
-  set search_path = ''
+  set search_path = pg_catalog, pg_temp
 as $$
 begin
   update public.user_sessions as sessions
@@ -99,7 +99,7 @@ create or replace function private.end_sessions_on_password_change()
   returns trigger
   language plpgsql
   security definer
-  set search_path = ''
+  set search_path = pg_catalog, pg_temp
 as $$
 declare
   -- Known where it is the user who asks, through the API. Null otherwise: then no session is kept.
@@ -168,7 +168,7 @@ create or replace function private.lock_current_session()
   returns uuid
   language plpgsql
   volatile
-  set search_path = ''
+  set search_path = pg_catalog, pg_temp
 as $$
 declare
   current_session constant uuid := (auth.jwt() ->> 'session_id')::uuid;
@@ -180,6 +180,9 @@ begin
         detail = 'field: session_id',
         hint = 'Call this as a user who has signed in.';
   end if;
+  -- First the user, as who deletes one does: a new row's foreign key would ask for them last, when a
+  -- deletion waits for the session.
+  perform from auth.users as users where users.id = auth.uid() for key share;
   -- A token outlives its session by up to an hour. The lock keeps the session until this is done.
   perform from auth.sessions as sessions
   where sessions.id = current_session and sessions.user_id = auth.uid()
@@ -205,7 +208,7 @@ create or replace function private.request_ip(headers jsonb)
   returns inet
   language plpgsql
   immutable
-  set search_path = ''
+  set search_path = pg_catalog, pg_temp
 as $$
 begin
   return btrim(
@@ -229,7 +232,7 @@ create or replace function public.touch_session(
   language plpgsql
   volatile
   security definer
-  set search_path = ''
+  set search_path = pg_catalog, pg_temp
 as $$
 declare
   current_session constant uuid := private.lock_current_session();
@@ -237,18 +240,15 @@ declare
   headers constant jsonb := nullif(current_setting('request.headers', true), '')::jsonb;
   longest constant interval :=
     coalesce((select settings.session_lifetime from private.settings as settings), '30 days');
+  ends constant timestamptz := private.end_of('a session', expires_in, longest);
   touched public.user_sessions;
 begin
-  if expires_in <= '0' or expires_in > longest * 2 or now() + expires_in > now() + longest then
-    raise exception 'a session is good for % at most, and not for no time', longest
-      using errcode = 'invalid_parameter_value', detail = 'field: expires_in', column = 'expires_in';
-  end if;
   insert into public.user_sessions as sessions (
     user_id, auth_session_id, device_name, user_agent, ip_address, location, expires_at
   )
   values (
     owner, current_session, touch_session.device_name, left(headers ->> 'user-agent', 1024),
-    private.request_ip(headers), touch_session.location, now() + coalesce(expires_in, longest)
+    private.request_ip(headers), touch_session.location, ends
   )
   on conflict on constraint user_sessions_user_id_auth_session_id_key do update
   set
@@ -258,7 +258,9 @@ begin
     location = coalesce(excluded.location, sessions.location),
     last_active_at = now(),
     -- Shorter where that is asked for, never longer; least() passes over a null.
-    expires_at = least(sessions.expires_at, now() + touch_session.expires_in)
+    expires_at = least(
+      sessions.expires_at, case when touch_session.expires_in is not null then ends end
+    )
   where sessions.revoked_at is null and sessions.expires_at > now()
   returning sessions.* into touched;
   if not found then
@@ -290,7 +292,7 @@ create or replace function public.list_sessions()
   language sql
   stable
   security invoker -- the policy of user_sessions holds
-  set search_path = ''
+  set search_path = pg_catalog, pg_temp
 as $$
   select
     sessions.id, sessions.user_id, sessions.auth_session_id, sessions.device_name,
@@ -313,7 +315,7 @@ create or replace function public.revoke_session(id uuid)
   language plpgsql
   volatile
   security definer
-  set search_path = ''
+  set search_path = pg_catalog, pg_temp
 as $$
 declare
   revoked public.user_sessions;
@@ -345,14 +347,17 @@ create or replace function public.revoke_other_sessions()
   language plpgsql
   volatile
   security definer
-  set search_path = ''
+  set search_path = pg_catalog, pg_temp
 as $$
 declare
-  current_session constant uuid := private.lock_current_session();
   owner constant uuid := auth.uid();
+  current_session uuid;
   ended bigint;
   listed bigint;
 begin
+  -- One at a time for each user: two devices, each keeping its own session, would wait for one another.
+  perform pg_advisory_xact_lock(hashtextextended('auth.sessions ' || owner, 0));
+  current_session := private.lock_current_session();
   delete from auth.sessions as sessions
   where sessions.user_id = owner and sessions.id <> current_session;
   get diagnostics ended = row_count;
@@ -383,7 +388,7 @@ create or replace function public.purge_expired_sessions(
   language plpgsql
   volatile
   security definer
-  set search_path = ''
+  set search_path = pg_catalog, pg_temp
 as $$
 declare
   batch uuid[];

@@ -79,6 +79,7 @@ $$;
 
 drop table if exists private.api_tokens_replaced;
 drop table if exists private.api_token_secrets;
+drop function if exists private.end_of(text, interval, interval);
 drop function if exists private.api_token_lifetime();
 drop table if exists private.settings;
 drop type if exists public.api_token_scope;
