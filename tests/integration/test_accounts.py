@@ -12,11 +12,21 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 from _accounts import Asker
+from postgrest.exceptions import APIError
 
 from riptide import models
 from riptide._jwt import signed
-from riptide.accounts import AccountError, ApiToken, NewApiToken, Profile, UserSession, is_token
+from riptide.accounts import (
+    AccountError,
+    Accounts,
+    ApiToken,
+    NewApiToken,
+    Profile,
+    UserSession,
+    is_token,
+)
 from riptide.accounts.checksum import checksum
+from riptide.accounts.refusals import refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -179,6 +189,8 @@ def test_tokens_that_are_refused(ask: Asker, sign_up: SignUp) -> None:
     tokens = ask(client).tokens
     refused(lambda: tokens.create("x" * 101), "name", "23514")
     refused(lambda: tokens.create(""), "name", "23514")
+    refused(lambda: tokens.create(None), "name", "22023")
+    refused(lambda: tokens.create("a\0b"), "name", "22021")
     refused(lambda: tokens.create("x", scopes=["root"]), "scopes", "22P02")
     refused(lambda: tokens.create("x", scopes=[]), "scopes", "22023")
     refused(lambda: tokens.create("x", scopes=["read", "read"]), "scopes", "22023")
@@ -242,6 +254,23 @@ def test_tokens_that_do_not_verify(
     assert verify(new.token) is None
     assert ask(client).tokens.list() == ()
     refused(lambda: ask(client).tokens.verify(new.token), None, "42501")
+    refused(lambda: verify(new.token, ip="home"), "ip", "22P02")
+
+
+def test_what_only_a_server_could_try(sign_up: SignUp, server: Client) -> None:
+    """Un-revoking and a prefix that another token has are told by their field, too."""
+    client, user_id = sign_up()
+    tokens = Accounts(client).tokens
+    one = tokens.revoke(tokens.create("one").id)
+    table = server.table("api_tokens")
+    with pytest.raises(APIError) as caught:
+        table.update({"revoked_at": None}).eq("id", str(one.id)).execute()
+    assert (refusal(caught.value).field, refusal(caught.value).code) == ("revoked_at", "23514")
+    same = {"user_id": user_id, "name": "two", "token_prefix": one.token_prefix}
+    with pytest.raises(APIError) as caught:
+        table.insert(same).execute()
+    assert (refusal(caught.value).field, refusal(caught.value).code) == ("token_prefix", "23505")
+    assert [each.revoked_at for each in tokens.list(ended=True)] == [one.revoked_at]
 
 
 # --- sessions ------------------------------------------------------------------------------------

@@ -334,10 +334,14 @@ UNIQUE = 'duplicate key value violates unique constraint "{}"'
         (CHECK.format("display_name"), "Failing row contains (…).", "display_name"),
         (CHECK.format("avatar_url"), None, "avatar_url"),
         (UNIQUE.format("api_tokens_user_id_name_key"), "Key (user_id, name)=… exists.", "name"),
+        (UNIQUE.format("api_tokens_user_id_token_prefix_key"), None, "token_prefix"),
+        ("what is revoked stays revoked", "field: revoked_at", "revoked_at"),
         (UNIQUE.format("api_tokens_token_hash_key"), None, "token_hash"),
         ('null value in column "name" of relation "x" violates …', None, "name"),
         ('invalid input value for enum api_token_scope: "root"', None, "scopes"),
         ('invalid input value for enum public.api_token_scope: "root"', None, "scopes"),
+        ('invalid input syntax for type inet: "home"', None, "ip"),
+        ('invalid input syntax for type interval: "soon"', None, "expires_in"),
         ("permission denied for table profiles", None, None),
         ("", {"field": "x"}, None),
     ],
@@ -420,6 +424,40 @@ def test_what_is_no_id_is_not_asked(via: Any) -> None:
     with pytest.raises(AccountError) as caught:
         via(api, lambda a: a.tokens.revoke("1; drop table"))
     assert (caught.value.field, api.requests) == ("id", [])
+
+
+@both
+@pytest.mark.parametrize("bad", ["a\0b", "\ud800"])
+@pytest.mark.parametrize(
+    ("field", "ask"),
+    [
+        ("name", lambda a, bad: a.tokens.create(bad)),
+        ("scopes", lambda a, bad: a.tokens.create("x", scopes=[bad])),
+        ("name", lambda a, bad: a.tokens.rename(ID, bad)),
+        ("ip", lambda a, bad: a.tokens.verify(TOKEN, ip=bad)),
+        ("display_name", lambda a, bad: a.profile.update(display_name=bad)),
+        ("preferences", lambda a, bad: a.profile.update(preferences={"a": [{bad: 1}]})),
+        ("device_name", lambda a, bad: a.sessions.touch(bad)),
+        ("location", lambda a, bad: a.sessions.touch(location={"city": bad})),
+    ],
+)
+def test_text_that_cannot_be_kept_is_not_asked(
+    via: Any, bad: str, field: str, ask: Callable[[Any, str], Any]
+) -> None:
+    """A NUL, or what is no character, is told by its field, without a request."""
+    api = Api()
+    with pytest.raises(AccountError) as caught:
+        via(api, lambda a: ask(a, bad))
+    assert (caught.value.field, caught.value.code, api.requests) == (field, "22021", [])
+
+
+@both
+def test_a_token_without_a_name_is_for_the_database_to_refuse(via: Any) -> None:
+    """No name is sent as none, so that the answer is about the name and not about the function."""
+    api = Api({**API_TOKEN, "token": TOKEN})
+    nothing: Any = None
+    via(api, lambda a: a.tokens.create(nothing))
+    assert api.asked == [("POST", "/rpc/create_api_token", {"name": None})]
 
 
 @pytest.mark.parametrize("part", ["profile", "tokens", "sessions"])

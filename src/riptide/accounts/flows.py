@@ -7,6 +7,7 @@ the result. Who drives it sends the requests in its own way (`riptide.accounts.c
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, cast
@@ -17,12 +18,13 @@ from riptide.accounts.results import ApiToken, NewApiToken, Profile, UserSession
 from riptide.errors import AccountError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from datetime import timedelta
 
 T = TypeVar("T")
 Flow = Generator[Any, Any, T]
 
+_UNSENDABLE = re.compile("[\x00\ud800-\udfff]")
 _SERVER = "as a server, say whose: Accounts(client, user_id=…)"
 
 
@@ -53,6 +55,7 @@ def update_profile(client: Any, user_id: UUID | None, changes: Mapping[str, Any]
     unknown = sorted(set(changes) - set(ProfileChanges.__annotations__))
     if unknown:
         raise TypeError(f"update() got an unexpected keyword argument {unknown[0]!r}")
+    _sendable(changes)
     if not changes or user_id is None:
         # The API changes nothing without a filter, and the filter is the id.
         profile = yield from get_profile(client, user_id)
@@ -72,11 +75,14 @@ def create_token(
     """Make a token."""
     answer = yield client.rpc(
         "create_api_token",
-        _given(
-            name=name,
-            scopes=None if scopes is None else list(scopes),
-            expires_in=_interval(expires_in),
-        ),
+        {
+            # Also where it is null: the database has no default for it, and says so.
+            **_sendable({"name": name}),
+            **_given(
+                scopes=None if scopes is None else list(scopes),
+                expires_in=_interval(expires_in),
+            ),
+        },
     )
     return _only(NewApiToken, answer.data, "token")
 
@@ -94,8 +100,8 @@ def list_tokens(client: Any, user_id: UUID | None, *, ended: bool) -> Flow[tuple
 
 def rename_token(client: Any, token_id: UUID | str, name: str) -> Flow[ApiToken]:
     """Give a token another name."""
-    request = client.table("api_tokens").update({"name": name}).eq("id", _id(token_id))
-    answer = yield request
+    change = _sendable({"name": name})
+    answer = yield client.table("api_tokens").update(change).eq("id", _id(token_id))
     return _only(ApiToken, answer.data, "token", field="id")
 
 
@@ -165,7 +171,40 @@ def revoke_other_sessions(client: Any) -> Flow[int]:
 
 def _given(**arguments: Any) -> dict[str, Any]:
     """Leave out what was not said: the function's own default counts."""
-    return {name: value for name, value in arguments.items() if value is not None}
+    return _sendable({name: value for name, value in arguments.items() if value is not None})
+
+
+def _sendable(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the values that were named, of which each text can be sent and kept.
+
+    PostgreSQL keeps no NUL in a text (https://www.postgresql.org/docs/17/datatype-character.html)
+    and would not say which column that was in; half of a surrogate pair is no character in UTF-8.
+
+    Raises:
+        AccountError: One cannot.
+    """
+    for field, value in values.items():
+        if any(_UNSENDABLE.search(text) for text in _texts(value)):
+            raise AccountError(
+                f"{field} has a character that no text can have: NUL, or half of a surrogate pair",
+                field=field,
+                code="22021",
+                state="nothing was asked",
+            )
+    return dict(values)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Give each text in a value that is to become JSON."""
+    waiting = [value]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, str):
+            yield each
+        elif isinstance(each, dict):
+            waiting += [*each, *each.values()]
+        elif isinstance(each, list | tuple):
+            waiting += each
 
 
 def _interval(span: timedelta | None) -> str | None:

@@ -16,6 +16,10 @@ _COLUMN = re.compile(r'column "(\w+)"')
 _CONSTRAINT = re.compile(r'constraint "(?:profiles|api_tokens|user_sessions)_(\w+)_(check|key)"')
 _ENUM = re.compile(r'invalid input value for enum [\w."]*api_token_scope')
 
+# Of the functions' arguments one each is of these types.
+_SYNTAX = re.compile(r"invalid input syntax for type (inet|interval): ")
+_OF_TYPE = {"inet": "ip", "interval": "expires_in"}
+
 # PostgREST's own: https://docs.postgrest.org/en/stable/references/errors.html
 _ABSENT = frozenset({"PGRST202", "PGRST204", "PGRST205", "42883", "42P01"})
 _SIGN_IN = frozenset({"PGRST301", "PGRST302", "PGRST303", "28000", "42501"})
@@ -84,5 +88,7 @@ def field_of(message: str, details: object) -> str | None:
         return broken[1].removeprefix("user_id_")
     if _ENUM.search(message):
         return "scopes"
+    if wrong := _SYNTAX.match(message):
+        return _OF_TYPE[wrong[1]]
     column = _COLUMN.search(message)
     return column[1] if column else None
