@@ -88,3 +88,46 @@ create or replace trigger profiles_set_updated_at
   execute function private.set_updated_at();
 comment on trigger profiles_set_updated_at on public.profiles is
   'Keeps updated_at whenever a value but last_seen_at really changes, whatever the statement says about it.';
+
+-- What is no text is no name: a number or an object in its place was taken as it is written.
+create or replace function private.create_profile()
+  returns trigger
+  language plpgsql
+  security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  given constant jsonb := new.raw_user_meta_data;
+  given_name constant text := (
+    select btrim(given ->> said.key, E' \t\n\r')
+    from unnest(array['display_name', 'full_name', 'name']) with ordinality as said (key, place)
+    where jsonb_typeof(given -> said.key) = 'string' and btrim(given ->> said.key, E' \t\n\r') <> ''
+    order by said.place
+    limit 1
+  );
+  given_picture constant text := (
+    select given ->> said.key
+    from unnest(array['avatar_url', 'picture']) with ordinality as said (key, place)
+    where jsonb_typeof(given -> said.key) = 'string'
+    order by said.place
+    limit 1
+  );
+begin
+  insert into public.profiles (id, display_name, avatar_url)
+  values (
+    new.id,
+    btrim(left(given_name, 80), E' \t\n\r'),
+    case
+      when char_length(given_picture) <= 2048 and given_picture ~ '^https://[^[:space:]]+$'
+        then given_picture
+    end
+  )
+  on conflict (id) do nothing;
+  return new;
+exception
+  -- What a user typed must never stop their sign-up, whatever checks this table gets later.
+  when check_violation or data_exception then
+    insert into public.profiles (id) values (new.id) on conflict (id) do nothing;
+    return new;
+end;
+$$;

@@ -90,6 +90,27 @@ def test_spans_of_several_lengths(function: str, span: str, person: Person) -> N
     assert found == ("22023", "field: expires_in")
 
 
+@pytest.mark.parametrize(
+    ("metadata", "name"),
+    [
+        ({"display_name": {"a": 1}}, None),
+        ({"display_name": ["a"], "name": "Ann"}, "Ann"),
+        ({"display_name": 42, "full_name": " ", "name": "\t Ann\n"}, "Ann"),
+        ({"display_name": "\n\t"}, None),
+        ({"display_name": "x" * 79 + " y" + "z" * 1_000_000}, "x" * 79),
+        ({"avatar_url": {"a": 1}, "picture": "javascript:alert(1)"}, None),
+    ],
+    ids=range(6),
+)
+def test_metadata_that_is_no_name(
+    metadata: dict[str, Any], name: str | None, sign_up: SignUp, service: Client
+) -> None:
+    """A sign-up takes a name where there is one, and never fails for what else is there."""
+    _, user_id = sign_up(**metadata)
+    found = service.table("profiles").select("display_name, avatar_url").eq("id", user_id)
+    assert found.execute().data == [{"display_name": name, "avatar_url": None}]
+
+
 @pytest.mark.parametrize("scopes", ["{{read},{write}}", "{{read}}", "[0:0]={read}"])
 def test_scopes_of_another_shape(scopes: str, acting: list[psycopg.Connection[Any]]) -> None:
     """Scopes are a plain list."""
