@@ -448,7 +448,7 @@ def test_a_function_that_writes_is_not_called(
         " $$ update public.odd set body = 'called' $$"
     )
     declare(elsewhere, DECLARED + '[functions.odd_write]\nexecute = ["anon", "authenticated"]\n')
-    checks = [each for each in verify(elsewhere).checks if each.operation == "execute"]
+    checks = [each for each in verify(elsewhere).checks if each.table == "public.odd_write()"]
     assert {each.tried for each in checks} == {"look up the privilege to call it: it may write"}
     assert all(each.verdict is Verdict.OK for each in checks)
 
