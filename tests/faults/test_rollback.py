@@ -205,7 +205,7 @@ def test_disk_that_fails(db: Database, monkeypatch: pytest.MonkeyPatch, call: st
     """A write, a sync or a rename that fails while rows are saved leaves the database as it was."""
     from pathlib import Path
 
-    from riptide.migrations import saved_rows
+    from riptide.migrations import saved_files
 
     given(db, 1)
 
@@ -224,9 +224,9 @@ def test_disk_that_fails(db: Database, monkeypatch: pytest.MonkeyPatch, call: st
 
     with monkeypatch.context() as patch:
         if call == "write":
-            patch.setattr(saved_rows, "_private", Full)
+            patch.setattr(saved_files, "private", Full)
         elif call == "fsync":
-            patch.setattr(saved_rows, "_to_disk", fail)
+            patch.setattr(saved_files, "to_disk", fail)
         else:
             patch.setattr(Path, "replace", fail)
         with pytest.raises(RiptideError, match="No space left on device"):
