@@ -49,7 +49,8 @@ def up(bench: Bench) -> None:
     again = [bench.inv("up") for _ in range(bench.runs)]
     bench.add("inv up, stack not started yet (toolchain cached)", [first])
     bench.add("inv up, second run: nothing to do", again, goal=5.0, strict=True)
-    bench.add("inv rls.verify", [bench.inv("rls.verify") for _ in range(bench.runs)])
+    bench.add("inv rls.verify", [bench.inv("rls.verify") for _ in range(bench.runs)], goal=3.0)
+    bench.add("inv rls.mutate", [bench.inv("rls.mutate")], goal=90.0)
     audits = [bench.inv("rls.audit") for _ in range(bench.runs)]
     bench.add("inv rls.audit", audits, goal=2.0, strict=True)
 
