@@ -16,7 +16,7 @@ import nox
 
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.reuse_existing_virtualenvs = True
-nox.options.sessions = ["lint", "types", "unit", "integration"]
+nox.options.sessions = ["lint", "types", "unit", "integration", "faults"]
 # A Python that is missing is said to be missing; uv would fetch one.
 os.environ.setdefault("UV_PYTHON_DOWNLOADS", "never")
 # Nothing may be passed over in CI because it is missing there.

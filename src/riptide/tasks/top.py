@@ -51,7 +51,7 @@ def down(c: Context, backend: str | None = None) -> None:
 
 @task(
     unwinds=False,
-    help={"sessions": "nox sessions, comma-separated; by default lint, types, unit, integration"},
+    help={"sessions": "nox sessions, comma-separated; by default lint, types and all tests"},
 )
 def test(c: Context, sessions: str | None = None) -> None:
     """Run the tests as CI does, with nox."""
