@@ -6,26 +6,12 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
-from _restoring import contents, restore
+from _restoring import contents, cycle, restore
 
-from riptide import ConfigError, MigrationError, rollback_migrations
+from riptide import ConfigError, MigrationError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from _database import Database
-
-
-def taken(db: Database, up: str, down: str, rows: str, then: str, *, before: str = "") -> Path:
-    """Apply a migration, write rows, take it back, and apply another in its place."""
-    if before:
-        db.given(1, before)
-    db.given(2, up, down)
-    db.sql(rows)
-    folder = rollback_migrations(settings=db.settings, allow_data_loss=True).saved_to
-    assert folder is not None
-    db.apply((2, then))
-    return folder
 
 
 def test_table_and_columns_under_other_names(db: Database) -> None:
@@ -33,7 +19,7 @@ def test_table_and_columns_under_other_names(db: Database) -> None:
     up = "create table public.one (id int generated always as identity primary key, a text, b text)"
     then = """create schema other; create table other."Two =.x" (
     b text, nr int generated always as identity primary key, c text)"""
-    folder = taken(
+    folder = cycle(
         db, up, "drop table public.one", "insert into public.one (a, b) values ('x', 'y')", then
     )
     with pytest.raises(MigrationError, match=r"table public\.one is not there") as caught:
@@ -54,7 +40,7 @@ def test_table_and_columns_under_other_names(db: Database) -> None:
 
 def test_values_of_a_dropped_column_under_another_name(db: Database) -> None:
     """A column's values are given to the column that has taken its place; keys may be renamed."""
-    folder = taken(
+    folder = cycle(
         db,
         "alter table public.one add column a text",
         "alter table public.one drop column a",
@@ -68,7 +54,7 @@ def test_values_of_a_dropped_column_under_another_name(db: Database) -> None:
 
 def test_names_that_are_exchanged(db: Database) -> None:
     """Two tables, or two columns, may have each other's names now."""
-    folder = taken(
+    folder = cycle(
         db,
         "create table public.a (x int primary key, y int); create table public.b (x int);",
         "drop table public.a; drop table public.b",
@@ -83,7 +69,7 @@ def test_names_that_are_exchanged(db: Database) -> None:
 
 def test_rows_without_a_key_under_another_name(db: Database) -> None:
     """Rows without a key that a twin has overwritten are found under the table's new name."""
-    folder = taken(
+    folder = cycle(
         db,
         "select 1",
         "update public.one set a = a + 1",
@@ -97,7 +83,7 @@ def test_rows_without_a_key_under_another_name(db: Database) -> None:
 
 def test_sequence_under_another_name(db: Database) -> None:
     """A sequence of no column, whose value was saved, may have another name now."""
-    folder = taken(
+    folder = cycle(
         db,
         "create sequence public.s",
         "drop sequence public.s",
@@ -130,7 +116,7 @@ def test_renames_that_make_no_sense(db: Database, rename: dict[str, str], said: 
     """A name that the folder does not have, or that cannot be one, is refused; nothing changes."""
     up = "create table public.one (a int, b int); create table public.two (a int)"
     rows = "insert into public.one values (1, 2); insert into public.two values (3)"
-    folder = taken(db, up, "drop table public.one; drop table public.two", rows, up)
+    folder = cycle(db, up, "drop table public.one; drop table public.two", rows, up)
     with pytest.raises(ConfigError, match=re.escape(said)) as caught:
         restore(db, folder, rename=rename)
     assert caught.value.state == "nothing was changed"
@@ -140,7 +126,7 @@ def test_renames_that_make_no_sense(db: Database, rename: dict[str, str], said: 
 def test_name_that_may_be_a_table_or_a_column(db: Database) -> None:
     """Of a name that is a table's and a column's at once the whole name is asked for."""
     up = "create schema other; create table public.other (a int); create table other.a (b int);"
-    folder = taken(
+    folder = cycle(
         db,
         up,
         "drop table public.other; drop schema other cascade",

@@ -1,104 +1,16 @@
-"""Saved rows put back into tables of odd shapes: partitions, odd keys, no key, many columns."""
+"""Saved rows put back into tables of odd shapes: partitions, no key, many or generated columns."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
+from _restoring import contents, there_and_back
 
 from riptide import DataLossError, restore_rows, rollback_migrations
 
 if TYPE_CHECKING:
     from _database import Database
-
-
-def there_and_back(db: Database, before: str, rows: str, down: str, up: str = "select 1") -> Any:
-    """Take a migration back that loses something, apply it again, put it back: all is as it was.
-
-    Args:
-        db: The database.
-        before: An older migration, which stays.
-        rows: What is written then.
-        down: The twin.
-        up: The migration; it stands for nothing that the twin undoes.
-    """
-    db.given(1, before)
-    db.given(2, up, down)
-    db.sql(rows)
-    was = contents(db)
-    result = rollback_migrations(settings=db.settings, allow_data_loss=True)
-    assert result.saved_to is not None
-    assert contents(db) != was
-    db.apply((2, up))
-    done = restore_rows(result.saved_to, settings=db.settings)
-    assert contents(db) == was
-    again = restore_rows(result.saved_to, settings=db.settings)
-    assert again.restored == 0
-    assert contents(db) == was
-    return done
-
-
-def contents(db: Database) -> dict[str, list[tuple[Any, ...]]]:
-    """Give every table's rows as text, sorted; a partitioned table's as one."""
-    tables = db.sql(
-        "select relname from pg_class where relnamespace = 'public'::regnamespace "
-        "and relkind in ('r', 'p') and not relispartition order by 1"
-    )
-    return {
-        name: db.sql(f'select t::text from public."{name}" as t order by 1') for (name,) in tables
-    }
-
-
-# --- keys ----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("extension", "type_", "one"),
-    [("citext", "citext", "Ann"), ("ltree", "ltree", "a.b"), ("hstore", "hstore", "a=>1")],
-)
-def test_keys_of_an_extension_in_another_schema(
-    db: Database, extension: str, type_: str, one: str
-) -> None:
-    """A key is found by its own type's equality, wherever that was installed."""
-    before = f"""create schema if not exists other;
-    create extension {extension} with schema other;
-    create table public.k (id other.{type_} primary key, v text);"""
-    try:
-        there_and_back(
-            db, before, f"insert into public.k values ('{one}', 'x')", "update public.k set v = 'y'"
-        )
-    finally:
-        db.sql("drop schema other cascade")
-
-
-def test_keys_that_are_equal_and_not_the_same(db: Database) -> None:
-    """A key that is written in another way is the same row's, and gets its old form back."""
-    there_and_back(
-        db,
-        "create table public.k (id numeric primary key, v text);",
-        "insert into public.k values (1.00, 'x'), (2, 'y')",
-        "update public.k set id = trim_scale(id)",
-    )
-
-
-@pytest.mark.parametrize(
-    "column",
-    ["int unique", "int not null unique", "int not null unique deferrable"],
-)
-def test_swapped_unique_values(db: Database, column: str) -> None:
-    """Unique values that rows have exchanged among each other go back all at once."""
-    there_and_back(
-        db,
-        f"create table public.u (id int primary key, pos {column}, v text);",
-        "insert into public.u values (1, 10, 'a'), (2, 20, 'b'), (3, 30, 'c')",
-        "update public.u set pos = -pos; update public.u set pos = 30 + pos where id < 3; "
-        "update public.u set pos = 30 where id = 3;",
-    )
-    columns = "attnotnull" if "not null" in column else "not attnotnull"
-    assert db.sql(
-        f"select {columns} from pg_attribute where attrelid = 'public.u'::regclass "
-        "and attname = 'pos'"
-    ) == [(True,)]
 
 
 # --- no key --------------------------------------------------------------------------------------
