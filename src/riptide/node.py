@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from riptide._access import make_folder
+from riptide._write import write_whole
 from riptide.errors import ToolNotFoundError
 from riptide.runner import SubprocessRunner
 
@@ -160,15 +161,10 @@ def remember(program: Path, cache_dir: Path | None, answer: str) -> None:
     if cache_dir is None:
         return
     store = cache_dir / "versions.json"
-    beside = store.with_name(f"versions.{os.getpid()}.tmp")
-    try:
+    with contextlib.suppress(OSError):
         make_folder(cache_dir)
-        text = json.dumps({**_answers(cache_dir), _key(program): answer}, indent=1)
-        beside.write_text(text, encoding="utf-8")
-        beside.replace(store)
-    except OSError:
-        with contextlib.suppress(OSError):
-            beside.unlink()
+        answers = {**_answers(cache_dir), _key(program): answer}
+        write_whole(store, json.dumps(answers, indent=1))
 
 
 def _key(program: Path) -> str:

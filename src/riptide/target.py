@@ -119,6 +119,20 @@ def choose_target(given: str | None, env: Mapping[str, str], config: ProjectConf
     return Target(kind=REMOTE, url=canonical(url, origin))
 
 
+def require_url(target: Target) -> None:
+    """Refuse the linked project where its database has to be looked at: only the CLI gets there.
+
+    Raises:
+        ConfigError: It is the linked project.
+    """
+    if target.kind == LINKED:
+        raise ConfigError(
+            "the linked project's database is not known by its URL",
+            state="nothing was looked at",
+            next_step="set SUPABASE_DB_URL, and say --target remote",
+        )
+
+
 def session_target(target: Target) -> Target | None:
     """Give the target whose sessions are the database's own, for one that pools transactions.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from riptide.stack.embedded.gateway import write_private
+from riptide._write import write_whole
 from riptide.stack.embedded.state import State
 
 if TYPE_CHECKING:
@@ -94,13 +94,13 @@ def test_unreadable_state_is_no_absent_one(state: State, monkeypatch: pytest.Mon
 def test_half_written_file_is_not_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """When the disk is full the file before it stays, and nothing is beside it."""
     file = tmp_path / "stack.json"
-    write_private(file, "old")
+    write_whole(file, "old", mode=0o600)
 
     def refuse(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("pathlib.Path.replace", refuse)
     with pytest.raises(OSError, match="No space"):
-        write_private(file, "new")
+        write_whole(file, "new", mode=0o600)
     assert [each.name for each in tmp_path.iterdir()] == ["stack.json"]
     assert file.read_text(encoding="utf-8") == "old"

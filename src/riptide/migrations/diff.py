@@ -14,7 +14,7 @@ from riptide.migrations import against
 from riptide.migrations.files import scan
 from riptide.migrations.guards import guarded, new_values
 from riptide.migrations.listing import listed
-from riptide.migrations.new_files import check_name, next_version, write_pair
+from riptide.migrations.new_files import check_name, next_version, refuse_taken, write_pair
 from riptide.migrations.replay import ReplayError, apply, try_out
 from riptide.migrations.snapshot import Snapshot, compare, take
 from riptide.migrations.sql import split
@@ -106,7 +106,7 @@ def diff_migration(
             next_step="supabase db pull, for another one",
         )
     files = scan(settings)
-    _refuse_taken(name, files, settings)
+    refuse_taken(name, files, settings)
     require_local_stack(settings, runner)
     progress("looking at the local database")
     actual, texts = _agreed(files, settings)
@@ -143,16 +143,6 @@ def diff_migration(
         findings=_linted(path, settings, runner),
         seconds=time.monotonic() - began,
     )
-
-
-def _refuse_taken(name: str, files: Sequence[MigrationFile], settings: Settings) -> None:
-    for each in files:
-        if each.name.lower() == name.lower():
-            raise ConfigError(
-                f"the name {name} is taken by {settings.relative(each.path)}",
-                state="nothing was written",
-                next_step="choose another name",
-            )
 
 
 def _agreed(files: Sequence[MigrationFile], settings: Settings) -> tuple[Snapshot, dict[str, str]]:
@@ -267,7 +257,7 @@ def _write(name: str, up: str, down: str, settings: Settings) -> tuple[Path, Pat
         settings.rollbacks_dir.mkdir(exist_ok=True)
         with FileLock(settings.run_dir / "migrations.lock", timeout=10):
             files = scan(settings)
-            _refuse_taken(name, files, settings)
+            refuse_taken(name, files, settings)
             version = next_version(files)
             file = f"{version}_{name}.sql"
             twin, path = settings.rollbacks_dir / file, settings.migrations_dir / file

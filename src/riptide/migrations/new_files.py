@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from riptide._oserror import explain
+from riptide._write import write_whole
 from riptide.errors import ConfigError, LockTimeoutError
 from riptide.migrations.files import scan
 from riptide.results import NewMigration
@@ -88,13 +89,7 @@ def create_migration(name: str, *, settings: Settings | None = None) -> NewMigra
         settings.rollbacks_dir.mkdir(exist_ok=True)
         with FileLock(settings.run_dir / "migrations.lock", timeout=LOCK_WAIT):
             files = scan(settings)
-            for each in files:
-                if each.name.lower() == name.lower():
-                    raise ConfigError(
-                        f"the name {name} is taken by {settings.relative(each.path)}",
-                        state="nothing was written",
-                        next_step="choose another name",
-                    )
+            refuse_taken(name, files, settings)
             version = next_version(files)
             file = f"{version}_{name}.sql"
             twin = settings.rollbacks_dir / file
@@ -130,25 +125,27 @@ def write_pair(path: Path, text: str, twin: Path, twin_text: str) -> None:
         OSError: One of them cannot be written; neither is there.
     """
     try:
-        _write(twin, twin_text)
-        _write(path, text)
+        write_whole(twin, twin_text)
+        write_whole(path, text)
     except BaseException:
         with suppress(OSError):
             twin.unlink(missing_ok=True)
         raise
 
 
-def _write(path: Path, text: str) -> None:
-    beside = path.with_name(f".{path.name}.tmp")
-    try:
-        beside.write_text(text, encoding="utf-8")
-        beside.replace(path)
-    except BaseException as error:
-        with suppress(OSError):
-            beside.unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            error.filename, error.filename2 = str(path), None
-        raise
+def refuse_taken(name: str, files: Sequence[MigrationFile], settings: Settings) -> None:
+    """Refuse a migration name that another one has, in whatever case.
+
+    Raises:
+        ConfigError: One has it.
+    """
+    for each in files:
+        if each.name.lower() == name.lower():
+            raise ConfigError(
+                f"the name {name} is taken by {settings.relative(each.path)}",
+                state="nothing was written",
+                next_step="choose another name",
+            )
 
 
 def check_name(name: str) -> None:

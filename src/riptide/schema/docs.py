@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from riptide.errors import ConfigError
+from riptide.schema.outputs import some
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -20,7 +21,6 @@ _BEGIN = (
     "<!-- begin of what `inv db.docs` writes, from the catalog and its comments: do not edit -->"
 )
 _END = "<!-- end of what `inv db.docs` writes -->"
-_NAMED = 8  # in a note
 
 
 def generate_docs(
@@ -60,16 +60,11 @@ def generate_docs(
     from riptide.schema.markdown import document, uncommented
     from riptide.schema.outputs import choose_output, hold_to, read_present
     from riptide.settings import Settings
-    from riptide.target import LINKED
+    from riptide.target import require_url
 
     began = time.monotonic()
     settings = settings or Settings.load()
-    if settings.target.kind == LINKED:
-        raise ConfigError(
-            "the linked project's database is not known by its URL",
-            state="nothing was looked at",
-            next_step="set SUPABASE_DB_URL, and say --target remote",
-        )
+    require_url(settings.target)
     chosen = choose_output("docs", settings, output=output, schemas=schemas, usual=USUAL)
     present = read_present(chosen.path)
     before, after = _around(present, chosen.path)
@@ -113,5 +108,4 @@ def _around(present: str | None, path: Path) -> tuple[str, str]:
 def _notes(names: list[str]) -> tuple[str, ...]:
     if not names:
         return ()
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return (f"without a comment: {', '.join(names[:_NAMED])}{more}",)
+    return (f"without a comment: {some(names)}",)

@@ -14,6 +14,8 @@ import keyword
 import re
 from typing import TYPE_CHECKING
 
+from riptide.schema.outputs import some
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -31,8 +33,6 @@ MARK = "Written by `inv db.types`"
 
 # What the module's own annotations use: a field of that name would be found in their place.
 _USED = frozenset({"bool", "bytes", "datetime", "float", "int", "str", "uuid"})
-
-_NAMED = 6  # in a note
 
 # https://docs.pydantic.dev/latest/api/config/#pydantic.config.ConfigDict.protected_namespaces
 _PROTECTED = ("model_dump", "model_validate")
@@ -63,15 +63,10 @@ def mend(text: str, schemas: Sequence[str]) -> tuple[str, tuple[str, ...]]:
     body = _with_aliases(body, [f"{name}: TypeAlias = {_json_type(name)}" for name in undefined])
     notes = []
     if renamed:
-        notes.append(f"renamed, with the column's name as alias: {_some(renamed)}")
+        notes.append(f"renamed, with the column's name as alias: {some(renamed)}")
     if undefined:
-        notes.append(f"left open by the CLI, typed as the API's JSON has them: {_some(undefined)}")
+        notes.append(f"left open by the CLI, typed as the API's JSON has them: {some(undefined)}")
     return HEADER + body, tuple(notes)
-
-
-def _some(names: Sequence[str]) -> str:
-    more = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _without_foreign(lines: list[str], schemas: Sequence[str]) -> list[str]:

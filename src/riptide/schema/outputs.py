@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import difflib
-import os
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from riptide._write import write_whole
 from riptide.errors import ConfigError
 from riptide.results.generated import GeneratedFile
 
@@ -21,6 +20,8 @@ if TYPE_CHECKING:
 TABLE = "tool.riptide"
 _SECTIONS = ("types", "docs")
 _KEYS = ("output", "schemas")
+
+_NAMED = 8  # in a note
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +99,12 @@ def _wrong(section: str, key: str, wanted: str) -> ConfigError:
     return ConfigError(f"pyproject.toml: [{TABLE}.{section}] {key} must be {wanted}")
 
 
+def some(names: Sequence[str]) -> str:
+    """Give names for a note: the first of them, and how many more there are."""
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
 def read_present(path: Path) -> str | None:
     """Give what is in the file, or ``None`` where there is none.
 
@@ -113,17 +120,6 @@ def read_present(path: Path) -> str | None:
         raise ConfigError(
             f"{path} cannot be read: {reason}", next_step="another file: --output"
         ) from error
-
-
-def _write(path: Path, text: str) -> None:
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        beside.write_text(text, encoding="utf-8")
-        if path.exists():
-            shutil.copymode(path, beside)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def hold_to(
@@ -155,7 +151,7 @@ def hold_to(
         try:
             if settings.root in path.resolve().parents:
                 path.parent.mkdir(parents=True, exist_ok=True)
-            _write(path.resolve(), wanted)  # the file that a link leads to, not the link
+            write_whole(path.resolve(), wanted)  # the file that a link leads to, not the link
         except OSError as error:
             raise ConfigError(
                 f"{path} cannot be written: {error.strerror}",

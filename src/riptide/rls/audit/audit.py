@@ -6,7 +6,6 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from riptide.errors import ConfigError
 from riptide.results import AuditFinding, AuditReport, Level
 
 if TYPE_CHECKING:
@@ -51,17 +50,12 @@ def audit_rls(
     from riptide.rls.audit.where import located
     from riptide.rls.intent import read_intent
     from riptide.settings import Settings
-    from riptide.target import LINKED
+    from riptide.target import require_url
 
     began = time.monotonic()
     tell = progress or (lambda _: None)
     settings = settings or Settings.load()
-    if settings.target.kind == LINKED:
-        raise ConfigError(
-            "the linked project's database is not known by its URL",
-            state="nothing was looked at",
-            next_step="set SUPABASE_DB_URL, and say --target remote",
-        )
+    require_url(settings.target)
     intent = read_intent(settings.supabase_dir / "rls.toml")
     with connect(settings.target) as connection:
         project = read_project(connection, settings, intent)

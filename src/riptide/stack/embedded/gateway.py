@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -12,6 +11,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from riptide._jwt import signed
+from riptide._write import write_whole
 from riptide.errors import StackError
 from riptide.stack.embedded.bundle import ENTRY, bundled
 from riptide.stack.ports import HOST
@@ -101,7 +101,7 @@ class Gateway:
     def write_config(self) -> None:
         """Write the file that it reads at its start (0600: keys are in it)."""
         body = {"instance": self.instance, **self._body()}
-        write_private(self.run_dir / _CONFIG, json.dumps(body, indent=2))
+        write_whole(self.run_dir / _CONFIG, json.dumps(body, indent=2), mode=0o600)
 
     def config_digest(self) -> str:
         """Give what tells this configuration from another one; no secret can be read from it."""
@@ -239,21 +239,3 @@ class Gateway:
         except OSError:
             return None
         return "\n".join(f"  {line}" for line in text.splitlines()[-6:]) or None
-
-
-def write_private(path: Path, text: str) -> None:
-    """Write a file that only this user may read, whole or not at all.
-
-    Raises:
-        OSError: It cannot be written; the one before it is untouched.
-    """
-    staging = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        descriptor = os.open(staging, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-        staging.replace(path)
-    except BaseException:
-        with suppress(OSError):
-            staging.unlink()
-        raise

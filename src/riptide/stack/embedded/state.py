@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from riptide.stack.embedded.gateway import write_private
+from riptide._write import write_whole
 
 _FORMAT = 2
 _NAME = "stack.json"
@@ -55,7 +55,7 @@ class State:
         """Write it, whole or not at all."""
         body = {"format": _FORMAT, **asdict(self)}
         body |= {name: str(body[name]) for name in _PATHS}
-        write_private(self.run_dir / _NAME, json.dumps(body, indent=2))
+        write_whole(self.run_dir / _NAME, json.dumps(body, indent=2), mode=0o600)
 
     @classmethod
     def read(cls, run_dir: Path) -> Self | None:
