@@ -583,10 +583,6 @@ UNOWNED = (
 NOBODYS = f'[tables.odd]\nselect = "none"\n{READ_ONLY}'
 
 
-@pytest.mark.skipif(
-    threading.current_thread() is not threading.main_thread(),
-    reason="signals reach the main thread",
-)
 def interrupted(settings: Settings, query: str) -> None:
     """Verify, with a Ctrl-C as soon as the database has an answer to the query."""
     if threading.current_thread() is not threading.main_thread():
