@@ -90,7 +90,7 @@ def test_push_runs_exactly_one_command(
 ) -> None:
     """A push of pending files is one `supabase db push`."""
     files(settings, "1", "2")
-    history(monkeypatch, settings, ["1"], ["1"], ["1", "2"])
+    history(monkeypatch, settings, ["1"], ["1", "2"])
     fp.register(argv(settings), stdout=json.dumps({"migrations": ["2_m2.sql"], "seeds": []}))
     result = apply_migrations(settings=settings)
     assert list(fp.calls) == [argv(settings)]
@@ -102,7 +102,7 @@ def test_push_passes_every_flag(
 ) -> None:
     """dry_run, include_all and include_seed are the CLI's own flags."""
     files(settings, "1")
-    history(monkeypatch, settings, [], [])
+    history(monkeypatch, settings, [])
     expected = argv(settings, "--dry-run", "--include-all", "--include-seed")
     fp.register(expected, stdout=json.dumps({"migrations": ["1_m1.sql"], "seeds": ["seed.sql"]}))
     result = apply_migrations(settings=settings, dry_run=True, include_all=True, include_seed=True)
@@ -133,7 +133,7 @@ def test_push_refuses_contradictions_before_the_cli(
 ) -> None:
     """History without file, or a file out of order: refused before the CLI is started."""
     files(settings, "1", "2")
-    history(monkeypatch, settings, applied, applied)
+    history(monkeypatch, settings, applied)
     with pytest.raises(DriftError, match=message) as caught:
         apply_migrations(settings=settings)
     assert caught.value.state == "nothing was applied"
@@ -143,9 +143,9 @@ def test_push_refuses_contradictions_before_the_cli(
 def test_push_that_waited_for_another_one_runs_nothing(
     settings: Settings, fp: FakeProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What another push applied while this one waited is not pushed again."""
+    """The history is read under the lock: what another push has applied is not pushed again."""
     files(settings, "1")
-    history(monkeypatch, settings, [], ["1"])
+    history(monkeypatch, settings, ["1"])
     assert apply_migrations(settings=settings).up_to_date
     assert list(fp.calls) == []
 
@@ -155,7 +155,7 @@ def test_push_that_left_something_out_is_told(
 ) -> None:
     """Success is believed only when the history holds what was planned."""
     files(settings, "1")
-    history(monkeypatch, settings, [], [], [])
+    history(monkeypatch, settings, [], [])
     fp.register(argv(settings), stdout=json.dumps({"migrations": ["1_m1.sql"]}))
     with pytest.raises(DriftError, match="the history lacks 1 migration"):
         apply_migrations(settings=settings)
@@ -166,7 +166,7 @@ def test_failure_names_the_file_that_failed(
 ) -> None:
     """Which file failed is what the CLI was applying, and the state counts what was applied."""
     paths = files(settings, "1", "2", "3")
-    history(monkeypatch, settings, [], [], ["1"])
+    history(monkeypatch, settings, [], ["1"])
     message = "ERROR: no (SQLSTATE 42P01)\nAt statement: 0\nselect 1"
     fp.register(
         argv(settings),
@@ -187,7 +187,7 @@ def test_failure_of_another_kind_is_told_in_the_cli_s_words(
 ) -> None:
     """A failure that is no file's keeps the CLI's message and says what was applied."""
     files(settings, "1")
-    history(monkeypatch, settings, [], [], [])
+    history(monkeypatch, settings, [], [])
     fp.register(
         argv(settings),
         stdout=json.dumps({"error": {"code": "Other", "message": "disk on fire"}}),
@@ -347,7 +347,7 @@ def test_failure_that_is_not_the_file_s(
 ) -> None:
     """Where the server ended, or two stood in each other's way, no file has to be mended."""
     files(settings, "1")
-    history(monkeypatch, settings, [], [], [], [])
+    history(monkeypatch, settings, [], [], [])
     message = f"FATAL: no (SQLSTATE {code})\nAt statement: 0\nselect 1"
     fp.register(argv(settings), **refused(message))
     with pytest.raises(MigrationError) as caught:
@@ -360,7 +360,7 @@ def test_file_that_did_not_get_a_lock_is_tried_again(
 ) -> None:
     """A file that failed only on a lock, and so left nothing, is pushed again after a while."""
     files(settings, "1")
-    history(monkeypatch, settings, [], [], ["1"])
+    history(monkeypatch, settings, [], ["1"])
     fp.register(argv(settings), **refused(BLOCKED))
     fp.register(argv(settings), stdout=json.dumps({"migrations": ["1_m1.sql"]}))
     said: list[str] = []
@@ -376,7 +376,7 @@ def test_retries_end(
 ) -> None:
     """A lock that never comes free ends the push, and the error says what to do about it."""
     files(settings, "1")
-    history(monkeypatch, settings, [], [], [])
+    history(monkeypatch, settings, [], [])
     fp.register(argv(settings), occurrences=4, **refused(BLOCKED))
     with pytest.raises(MigrationError, match="lock timeout") as caught:
         apply_migrations(settings=settings)
@@ -397,7 +397,7 @@ def test_what_may_have_left_something_is_not_tried_again(
 ) -> None:
     """Another error, or a file that is not one transaction, is never run a second time."""
     files(settings, "1")[0].write_text(text, encoding="utf-8")
-    history(monkeypatch, settings, [], [], [])
+    history(monkeypatch, settings, [], [])
     fp.register(argv(settings), **refused(message))
     with pytest.raises(MigrationError):
         apply_migrations(settings=settings)
@@ -409,7 +409,7 @@ def test_push_tells_the_session_how_long_to_wait(
 ) -> None:
     """The CLI's session gets lock_timeout, and looks for its client."""
     files(settings, "1")
-    history(monkeypatch, settings, [], [], ["1"])
+    history(monkeypatch, settings, [], ["1"])
     monkeypatch.delenv("PGOPTIONS", raising=False)
     seen: list[dict[str, str]] = []
 
@@ -433,7 +433,7 @@ def test_history_that_cannot_be_read_afterwards_is_no_failure_of_the_push(
         raise DatabaseError("no", state="nothing was changed", next_step="inv stack.start")
 
     files(settings, "1")
-    history(monkeypatch, settings, [], [])
+    history(monkeypatch, settings, [])
     monkeypatch.setattr("riptide.migrations.push.applied_versions", shut_out)
     fp.register(argv(settings), stdout="{}")
     with pytest.raises(DatabaseError) as caught:
@@ -447,7 +447,7 @@ def test_somebody_else_s_migration_is_noticed(
 ) -> None:
     """A history that holds more than was planned is told: somebody pushed without the lock."""
     files(settings, "1", "2")
-    history(monkeypatch, settings, ["1"], ["1"], ["1", "2", "3"])
+    history(monkeypatch, settings, ["1"], ["1", "2", "3"])
     fp.register(argv(settings), stdout="{}")
     with pytest.raises(DriftError, match="the history holds 3 too"):
         apply_migrations(settings=settings)

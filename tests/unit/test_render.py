@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import io
+import sys
 from typing import Any
 
 import pytest
 from rich.console import Console
 
 from riptide import render
+from riptide.errors import ConfigError
 from riptide.render import migrations as show
-from riptide.results import Migration, MigrationList, MigrationState
+from riptide.results import Migration, MigrationList, MigrationState, StackStatus
 
 
 @pytest.mark.parametrize("width", [20, 60, 100])
@@ -50,3 +52,33 @@ def test_result_that_cannot_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(RiptideError, match="cannot be written to stdout: No space") as caught:
         render.as_json(MigrationList(target="local", migrations=()))
     assert caught.value.state == "what was asked for is done"
+
+
+def test_words_that_are_piped_need_no_rich(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lines for a file or another program are written without what makes colours and tables."""
+    out, err = io.StringIO(), io.StringIO()
+    monkeypatch.setattr("sys.stdout", out)
+    monkeypatch.setattr("sys.stderr", err)
+    monkeypatch.delenv("FORCE_COLOR", raising=False)
+    monkeypatch.delenv("TTY_COMPATIBLE", raising=False)
+    for name in ("rich", "rich.console", "rich.text", "rich.table", "rich.progress"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with render.progress() as progress:
+        progress("a step")
+    render.show("one", render.styled("two: ", ("three", "bold")))
+    render.stack(StackStatus(backend="embedded", running=False))
+    render.error(ConfigError("wrong", state="as before", next_step="mend it"))
+    assert out.getvalue() == "one\ntwo: three\nstack    stopped\nbackend  embedded\n"
+    assert err.getvalue().endswith(" a step\nerror: wrong\nstate: as before\nnext:  mend it\n")
+
+
+@pytest.mark.parametrize("variable", ["FORCE_COLOR", "TTY_COMPATIBLE"])
+def test_colour_can_be_asked_for(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    """Who reads colours through a pipe asks for them as everywhere."""
+    out = io.StringIO()
+    monkeypatch.setattr("sys.stdout", out)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv(variable, "1")
+    render.show(render.styled("two: ", ("three", "bold")))
+    assert out.getvalue() == "two: \x1b[1mthree\x1b[0m\n"

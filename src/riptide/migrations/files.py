@@ -80,7 +80,7 @@ def scan(settings: Settings) -> list[MigrationFile]:
                 state="nothing was changed",
                 next_step="give the newer one a later version (and its rollback twin too)",
             )
-        if not path.is_file():  # reading a pipe would wait for ever
+        if not _is_file(entry):  # reading a pipe would wait for ever
             raise MigrationError(
                 f"{settings.relative(path)} is not a file that can be read",
                 file=path,
@@ -90,6 +90,13 @@ def scan(settings: Settings) -> list[MigrationFile]:
         twin = rollbacks / entry.name if entry.name in twins else None
         found[version] = MigrationFile(version, match[2], path, twin)
     return sorted(found.values(), key=lambda each: each.version)
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file()
+    except OSError:  # a link that leads to itself
+        return False
 
 
 def read_sql(path: Path, settings: Settings) -> str:

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from riptide.settings import Settings
 
 CONFIG = ".squawk.toml"
-_AT_ONCE = 300  # files a run: Windows takes a command line of 32,767 characters
+# Files a run: Windows takes a command line of 32,767 characters, macOS one of 1 MB.
+_AT_ONCE = 300 if sys.platform == "win32" else 2000
 _BINARY = "squawk.exe" if sys.platform == "win32" else "squawk"
 
 # What squawk is told, unless the project's own file says something about it.
@@ -109,7 +110,8 @@ def lint(
     if not texts:
         return ()
     found: list[Finding] = []
-    names = {_shown(path, settings): path for path in texts}
+    folders = {folder: _shown(folder, settings) for folder in {path.parent for path in texts}}
+    names = {f"{folders[path.parent]}/{path.name}": path for path in texts}
     for said in _squawk(list(names), settings, runner):
         about = names.get(Path(str(said["file"])).as_posix())
         if about is not None and said["rule_name"] not in _POINTLESS:

@@ -78,46 +78,44 @@ def apply_migrations(
     runner = runner or SubprocessRunner()
     require_local_stack(settings, runner)
     result = PushResult(target=settings.target.name, dry_run=dry_run)
-    found = list_migrations(settings=settings, runner=runner)
-    if found.needs_a_look or include_seed:
-        texts = usable(found, settings, include_all=include_all)
-        wanted = not settings.target.is_local if rehearse is None else rehearse
-        if wanted and texts and not dry_run:
+    wanted = not settings.target.is_local if rehearse is None else rehearse
+    if wanted and not dry_run:
+        found = list_migrations(settings=settings, runner=runner)
+        if texts := usable(found, settings, include_all=include_all):
             result = replace(result, rehearsed=_rehearse(settings, texts, runner, progress))
-        session_lock = push_lock(settings.target, wait=lock_wait, progress=progress)
-        with session_lock as session:
-            # Looked at once more: whoever held the lock may have applied what was pending.
-            before = list_migrations(settings=settings, runner=runner)
-            texts = usable(before, settings, include_all=include_all)
-            if before.pending or include_seed:
-                cli, clock = _cli(settings, runner, progress), Clock(len(texts), progress)
-                argv = cli.push_argv(
-                    dry_run=dry_run, include_all=include_all, include_seed=include_seed
-                )
-                windows = settings.target.is_local and sys.platform == "win32"
-                variables = session_settings(lock_timeout, windows=windows)
-                watch = Watch.begin(settings, {} if dry_run else texts)
-                try:
+    with push_lock(settings.target, wait=lock_wait, progress=progress) as session:
+        # After a rehearsal once more: whoever held the lock may have applied what was pending.
+        before = list_migrations(settings=settings, runner=runner)
+        texts = usable(before, settings, include_all=include_all)
+        if before.pending or include_seed:
+            cli, clock = _cli(settings, runner, progress), Clock(len(texts), progress)
+            argv = cli.push_argv(
+                dry_run=dry_run, include_all=include_all, include_seed=include_seed
+            )
+            windows = settings.target.is_local and sys.platform == "win32"
+            variables = session_settings(lock_timeout, windows=windows)
+            watch = Watch.begin(settings, {} if dry_run else texts)
+            try:
+                answer = push(cli, argv, clock, texts, variables)
+                if not answer.ok and overtaken(session, clock, before, settings, runner):
+                    if progress is not None:
+                        progress("another Supabase CLI was at work: going on after it")
                     answer = push(cli, argv, clock, texts, variables)
-                    if not answer.ok and overtaken(session, clock, before, settings, runner):
-                        if progress is not None:
-                            progress("another Supabase CLI was at work: going on after it")
-                        answer = push(cli, argv, clock, texts, variables)
-                    if not answer.ok:
-                        raise failed(answer, clock, settings, before, texts, runner, watch)
-                    if not dry_run:
-                        _confirm(before, _history_after(settings, before, runner))
-                        watch.confirm()
-                except (KeyboardInterrupt, SystemExit):  # SIGTERM raises the second
-                    error = interrupted(session, settings, before, texts, runner)
-                    watch.explain(error)
-                    raise error from None
-                result = replace(
-                    result,
-                    applied=tuple(each.path.name for each in before.pending if each.path),
-                    timings=clock.seconds,
-                    seeded=tuple(str(each) for each in answer.data.get("seeds", [])),
-                )
+                if not answer.ok:
+                    raise failed(answer, clock, settings, before, texts, runner, watch)
+                if not dry_run:
+                    _confirm(before, _history_after(settings, before, runner))
+                    watch.confirm()
+            except (KeyboardInterrupt, SystemExit):  # SIGTERM raises the second
+                error = interrupted(session, settings, before, texts, runner)
+                watch.explain(error)
+                raise error from None
+            result = replace(
+                result,
+                applied=tuple(each.path.name for each in before.pending if each.path),
+                timings=clock.seconds,
+                seeded=tuple(str(each) for each in answer.data.get("seeds", [])),
+            )
     return replace(result, seconds=time.monotonic() - began)
 
 

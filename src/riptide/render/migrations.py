@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from riptide.render import plural, seconds, show, table
+from riptide.render import plural, seconds, show, styled, table
 from riptide.results import MigrationState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from rich.text import Text
 
     from riptide.results import (
         InitResult,
@@ -93,8 +95,6 @@ def problems(found: Sequence[Problem]) -> None:
 
 def plan(found: PushPlan) -> None:
     """Print which database it is, what would be applied to it, and what to know before."""
-    from rich.text import Text
-
     named = f", project {found.identity}" if found.identity else ""
     told: list[str | Text] = [
         f"{found.target}{named}: {found.applied} applied, {len(found.files)} to go"
@@ -104,7 +104,7 @@ def plan(found: PushPlan) -> None:
         for finding in each.findings:
             word, style = _HAZARD[finding.hazard]
             words = f"{finding.message.splitlines()[0]} ({finding.rule})"
-            told.append(Text.assemble(f"    line {finding.line}: ", (word, style), words))
+            told.append(styled(f"    line {finding.line}: ", (word, style), words))
     show(*told)
 
 
