@@ -29,6 +29,10 @@ PYTHONS = nox.project.python_versions(PYPROJECT)
 FOREIGN = ("SUPABASE_", "RIPTIDE_", "PG")
 # Each of some hundred `inv` that the tests run would compile all that it imports.
 SLOW = ("PYTHONDONTWRITEBYTECODE",)
+# The Supabase CLI is JavaScript in Bun. For a second's work its compiler and its garbage collector
+# take more than they give: without them the tests that call it are through in 3/4 of the time.
+# Not for users: a push of 1,000 files gains by both.
+SHORT_LIVED = {"BUN_JSC_useBaselineJIT": "0", "BUN_JSC_useGC": "0"}
 # Each has a stack of its own: the tests share nothing, and this shows it. One more than CI's
 # smallest machine has cores, as a test waits for other programs half of its time; who is done
 # takes over from who has a long one.
@@ -134,7 +138,8 @@ def install(session: nox.Session, name: str) -> None:
 
 def run_tests(session: nox.Session, folder: str, *options: str, keep: tuple[str, ...] = ()) -> None:
     """Run a folder's tests; arguments after ``--`` go to pytest."""
-    session.run("pytest", folder, *options, *session.posargs, env=without_foreign(keep))
+    env = {**without_foreign(keep), **SHORT_LIVED}
+    session.run("pytest", folder, *options, *session.posargs, env=env)
 
 
 def without_foreign(keep: tuple[str, ...] = ()) -> dict[str, str | None]:
