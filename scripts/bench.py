@@ -4,6 +4,7 @@
     nox -s bench                          medians of several runs, as a table
     nox -s bench -- --quick               fewer runs
     nox -s bench -- --json bench.json     the same as JSON, every single value in it
+    nox -s bench -- --only migrations     one part of it alone (again: --only … --only …)
     nox -s bench -- --clone               also from a clone with empty caches (downloads 300 MB)
 
 Every time is that of a whole process, as a person waits for it. What is compared is run in turns
@@ -23,7 +24,7 @@ import platform
 import signal
 import sys
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import bench_migrations
 import bench_rls
@@ -31,13 +32,35 @@ import bench_schema
 import bench_stack
 from bench_project import Bench, BenchError, Row, project, say
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
-def measure(*, runs: int, clone: bool) -> tuple[list[Row], dict[str, Any]]:
-    """Measure everything.
+
+PARTS = {
+    each.__name__: each
+    for each in (
+        bench_stack.start,
+        bench_stack.up,
+        bench_stack.memory,
+        bench_stack.check,
+        bench_stack.status,
+        bench_stack.reset,
+        bench_stack.imports,
+        bench_stack.clone,
+        bench_migrations.migrations,
+        bench_rls.rls,
+        bench_schema.schema,
+    )
+}
+DOWNLOADS = {"clone"}  # not unless asked for
+
+
+def measure(*, runs: int, parts: Sequence[str]) -> tuple[list[Row], dict[str, Any]]:
+    """Measure.
 
     Args:
         runs: How often each thing is done.
-        clone: Whether to go from a clone with empty caches too.
+        parts: Of `PARTS`.
 
     Raises:
         BenchError: Something could not be measured.
@@ -55,22 +78,9 @@ def measure(*, runs: int, clone: bool) -> tuple[list[Row], dict[str, Any]]:
         with project() as (settings, base):
             toolchain = ensure_toolchain(settings, progress=say)
             bench = Bench(settings, toolchain, base, runs)
-            parts = [
-                bench_stack.start,
-                bench_stack.up,
-                bench_stack.memory,
-                bench_stack.check,
-                bench_stack.status,
-                bench_stack.reset,
-                bench_stack.imports,
-                *([bench_stack.clone] if clone else []),
-                bench_migrations.migrations,
-                bench_rls.rls,
-                bench_schema.schema,
-            ]
             for part in parts:
-                say(f"measuring: {part.__name__}")
-                part(bench)
+                say(f"measuring: {part}")
+                PARTS[part](bench)
             machine["versions"] = toolchain.versions
     except RiptideError as error:
         raise BenchError(str(error)) from error
@@ -115,13 +125,20 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Measure RipTide's speed and memory.")
     parser.add_argument("--quick", action="store_true", help="three runs of each instead of seven")
     parser.add_argument("--runs", type=int, help="how many runs of each")
+    parser.add_argument(
+        "--only", action="append", choices=PARTS, metavar="PART", help=f"one of {', '.join(PARTS)}"
+    )
     parser.add_argument("--clone", action="store_true", help="also from a clone with empty caches")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every value to FILE")
     given = parser.parse_args(arguments)
     if given.runs is not None and given.runs < 1:
         parser.error("--runs takes 1 or more")
+    wanted = set(given.only or PARTS.keys() - DOWNLOADS) | ({"clone"} if given.clone else set())
     try:
-        rows, machine = measure(runs=given.runs or (3 if given.quick else 7), clone=given.clone)
+        rows, machine = measure(
+            runs=given.runs or (3 if given.quick else 7),
+            parts=[each for each in PARTS if each in wanted],
+        )
         if given.json:
             body = {"machine": machine, "rows": [row.to_dict() for row in rows]}
             given.json.write_text(json.dumps(body, indent=2) + "\n", encoding="utf-8")

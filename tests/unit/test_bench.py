@@ -71,7 +71,7 @@ def test_a_missed_goal_is_no_failure(
 ) -> None:
     """It exits with 0 whatever the figures are, and writes every value as JSON."""
     rows = [bench_project.Row("slow", (9.0, 8.0), "s", 1.0)]
-    monkeypatch.setattr(bench, "measure", lambda *, runs, clone: (rows, MACHINE))
+    monkeypatch.setattr(bench, "measure", lambda **_: (rows, MACHINE))
     assert bench.main(["--quick", "--json", str(tmp_path / "b.json")]) == 0
     assert "NOT MET" in capsys.readouterr().out
     written = json.loads((tmp_path / "b.json").read_text(encoding="utf-8"))
@@ -84,9 +84,33 @@ def test_what_cannot_be_measured_is_told(
 ) -> None:
     """It exits with 1 and an error where a part could not be run."""
 
-    def broken(*, runs: int, clone: bool) -> None:
+    def broken(**_: object) -> None:
         raise bench_project.BenchError("no stack")
 
     monkeypatch.setattr(bench, "measure", broken)
     assert bench.main([]) == 1
     assert "error: no stack" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        ([], [each for each in bench.PARTS if each != "clone"]),
+        (["--clone"], list(bench.PARTS)),
+        (["--only", "reset", "--only", "start"], ["start", "reset"]),
+        (["--only", "imports", "--clone"], ["imports", "clone"]),
+    ],
+)
+def test_a_part_can_be_measured_alone(
+    monkeypatch: pytest.MonkeyPatch, arguments: list[str], parts: list[str]
+) -> None:
+    """All that downloads nothing, unless parts are named; in the order of the table."""
+    measured: list[object] = []
+
+    def measure(**given: object) -> tuple[list[bench_project.Row], object]:
+        measured.append(given["parts"])
+        return [], MACHINE
+
+    monkeypatch.setattr(bench, "measure", measure)
+    assert bench.main(arguments) == 0
+    assert measured == [parts]
