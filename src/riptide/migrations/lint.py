@@ -6,6 +6,7 @@ a Python wheel. A project's own ``.squawk.toml`` and its ``-- squawk-ignore`` co
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 import shutil
@@ -216,8 +217,8 @@ def _finding(said: dict[str, Any], path: Path, text: str) -> Finding:
     source = text.split("\n")
     line = source[row] if row < len(source) else ""
     # A byte order mark is left out of `text`, and counted by squawk.
-    marked = row == 0 and path.read_bytes().startswith(b"\xef\xbb\xbf")
-    before = line.encode()[: max(0, int(said["column"]) - (3 if marked else 0))]
+    marked = row == 0 and path.stat().st_size == len(text.encode()) + len(codecs.BOM_UTF8)
+    before = line.encode()[: max(0, int(said["column"]) - (len(codecs.BOM_UTF8) if marked else 0))]
     column = len(before.decode(errors="ignore")) + 1
     hazard: Hazard = ""
     if rule in _DATA or (rule in _DATA_IN_CASCADE and _cascades(text, row + 1)):
