@@ -202,7 +202,7 @@ class Bootstrap:
                     "then run this again",
                     state="nothing was changed: .venv was not made by this script",
                 )
-            say("removing a .venv that is not whole or does not work any more")
+            say("removing a .venv that was not finished, or does not work any more")
             remove(self.venv)
         say(f"making .venv with Python {sys.version.split()[0]}")
         self.venv.mkdir()
@@ -365,7 +365,7 @@ def run(command: list[str], cwd: Path | None = None) -> tuple[int, list[str]]:
                 print(f"\r{'  ' + lines[-1]:{width}.{width}}", end="", file=sys.stderr)
             elif time.monotonic() - told > QUIET:
                 told = time.monotonic()
-                say(f"  {lines[-1].strip():.70}")
+                say(f"  {lines[-1].strip().partition(' (from ')[0]:.70}")
         code = process.wait()
     except BaseException:
         if process is not None:
@@ -547,5 +547,5 @@ if __name__ == "__main__":
     try:
         sys.exit(main(sys.argv[1:]))
     except KeyboardInterrupt:
-        print("\nbootstrap: interrupted; run it again to go on", file=sys.stderr)
+        print("\nbootstrap: interrupted; run it again", file=sys.stderr)
         sys.exit(130)

@@ -3,17 +3,40 @@
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from riptide.errors import ConfigError
+from riptide.errors import (
+    ConfigError,
+    DriftError,
+    Interrupted,
+    LockTimeoutError,
+    MigrationError,
+)
 from riptide.results import UpResult
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from riptide.runner import Runner
     from riptide.settings import Settings
+
+
+@contextmanager
+def _told(state: str) -> Iterator[None]:
+    """Say what is done already where a step after it is refused or interrupted."""
+    try:
+        yield
+    except (ConfigError, DriftError, LockTimeoutError, MigrationError) as error:
+        # What that step left unchanged, the steps before it may have changed.
+        known = error.state if error.state != "nothing was changed" else None
+        error.state = f"{known}; {state}" if known else state
+        raise
+    except Interrupted as error:
+        raise Interrupted(f"{error.state}; {state}", "inv up") from None
+    except KeyboardInterrupt:
+        raise Interrupted(f"{state}; the step after that was stopped", "inv up") from None
 
 
 def bring_up(
@@ -56,10 +79,12 @@ def bring_up(
     status = open_stack(settings, runner=runner).start(progress=progress)
     # From here on the backend is known: `auto` need not look for Docker again.
     settings = replace(settings, backend=Settings.checked_backend(status.backend))
-    pushed = apply_migrations(settings=settings, runner=runner, progress=progress)
+    with _told("the stack runs"):
+        pushed = apply_migrations(settings=settings, runner=runner, progress=progress)
     if progress is not None:
         progress("verifying Row Level Security")
-    report = verify_rls(settings=settings, progress=progress)
+    with _told("the stack runs, and every migration is applied"):
+        report = verify_rls(settings=settings, progress=progress)
     return UpResult(
         stack=status,
         push=pushed,

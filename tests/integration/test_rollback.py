@@ -652,12 +652,14 @@ def test_history_row_that_somebody_else_removed(
 
 
 def test_pooler_has_no_lock(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Through a transaction pooler, where nothing can be locked, a rollback works all the same."""
+    """Through a transaction pooler, where nothing can be locked, nothing is taken back."""
     db.given(1, ONE, "drop table public.one;")
     monkeypatch.setattr(Target, "pools_transactions", property(lambda _: True))
     remote = Target(kind="remote", url=db.settings.local_db_url)
-    done = rollback_migrations(settings=replace(db.settings, target=remote))
-    assert done.rolled_back == ("20250101000000_m",)
+    with pytest.raises(ConfigError, match="pools transactions") as caught:
+        rollback_migrations(settings=replace(db.settings, target=remote))
+    assert caught.value.next_step == "use the database's direct URL (port 5432)"
+    assert db.tables() == {"one"}
 
 
 def test_session_settings_of_a_twin_do_not_last(db: Database) -> None:

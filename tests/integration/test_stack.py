@@ -167,7 +167,8 @@ def test_delete_data_removes_the_folder(make_project: Callable[..., Settings]) -
     stack = open_stack(settings)
     status = stack.start()
     assert status.data_dir is not None
-    stack.stop(delete_data=True)
+    assert stack.stop(delete_data=True).deleted
+    assert not stack.stop(delete_data=True).deleted
     assert not status.data_dir.parent.exists()
     assert State.read(settings.run_dir) is None
     assert {each.name for each in settings.run_dir.iterdir()} == {".gitignore", "stack.lock"}

@@ -188,7 +188,7 @@ def test_failing_migration_in_the_error_s_form(inv: Inv) -> None:
         'error: 20990101000000_bad.sql:2: relation "nope" does not exist (42P01)',
         "   2 │ select * from nope",
         "     │               ^",
-        "state: nothing of this file was applied; 0 of 1 migration applied, nothing of the others",
+        "state: nothing of this file was applied; 0 of 1 migration applied",
         "next:  mend the file, then `inv migrate.push`",
     ]
 

@@ -24,7 +24,7 @@ from riptide.migrations.history import join
 from riptide.migrations.plan import identity
 from riptide.migrations.push import apply_migrations, lockable, require_local_stack
 from riptide.migrations.run import Clock
-from riptide.results import Migration, MigrationList, MigrationState, StackStatus
+from riptide.results import Migration, MigrationList, MigrationState, PushPlan, StackStatus
 from riptide.runner import Completed, SubprocessRunner
 from riptide.stack.embedded.stack import EmbeddedStack
 from riptide.target import Target
@@ -90,11 +90,44 @@ def test_push_runs_exactly_one_command(
 ) -> None:
     """A push of pending files is one `supabase db push`."""
     files(settings, "1", "2")
-    history(monkeypatch, settings, ["1"], ["1", "2"])
+    history(monkeypatch, settings, ["1"], ["1"], ["1", "2"])
     fp.register(argv(settings), stdout=json.dumps({"migrations": ["2_m2.sql"], "seeds": []}))
     result = apply_migrations(settings=settings)
     assert list(fp.calls) == [argv(settings)]
     assert result.applied == ("2_m2.sql",)
+
+
+def test_what_was_planned_is_looked_at_under_the_lock_alone(
+    settings: Settings, fp: FakeProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who has a plan of a moment ago has history and files read once more, and not twice."""
+    files(settings, "1", "2")
+    history(monkeypatch, settings, ["1"], ["1", "2"])
+    fp.register(argv(settings), stdout=json.dumps({"migrations": ["2_m2.sql"], "seeds": []}))
+    result = apply_migrations(settings=settings, plan=PushPlan(target="test"))
+    assert result.applied == ("2_m2.sql",)
+
+
+def test_nothing_to_apply_needs_no_lock(
+    settings: Settings, fp: FakeProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where all is applied nobody is waited for: neither a push nor a CLI that is at work."""
+    files(settings, "1")
+    history(monkeypatch, settings, ["1"])
+    monkeypatch.setattr("riptide.migrations.push.push_lock", lambda *_, **__: pytest.fail("locked"))
+    assert apply_migrations(settings=settings).up_to_date
+    assert list(fp.calls) == []
+
+
+def test_a_dry_run_can_be_rehearsed(
+    settings: Settings, fp: FakeProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rehearsal that is asked for takes place also where nothing is to be applied."""
+    files(settings, "1")
+    history(monkeypatch, settings, [], [])
+    monkeypatch.setattr("riptide.migrations.push._rehearse", lambda *_: 1.5)
+    fp.register(argv(settings, "--dry-run"), stdout=json.dumps({"migrations": ["1_m1.sql"]}))
+    assert apply_migrations(settings=settings, dry_run=True, rehearse=True).rehearsed == 1.5
 
 
 def test_push_passes_every_flag(
@@ -102,7 +135,7 @@ def test_push_passes_every_flag(
 ) -> None:
     """dry_run, include_all and include_seed are the CLI's own flags."""
     files(settings, "1")
-    history(monkeypatch, settings, [])
+    history(monkeypatch, settings, [], [])
     expected = argv(settings, "--dry-run", "--include-all", "--include-seed")
     fp.register(expected, stdout=json.dumps({"migrations": ["1_m1.sql"], "seeds": ["seed.sql"]}))
     result = apply_migrations(settings=settings, dry_run=True, include_all=True, include_seed=True)
@@ -133,7 +166,7 @@ def test_push_refuses_contradictions_before_the_cli(
 ) -> None:
     """History without file, or a file out of order: refused before the CLI is started."""
     files(settings, "1", "2")
-    history(monkeypatch, settings, applied)
+    history(monkeypatch, settings, applied, applied)
     with pytest.raises(DriftError, match=message) as caught:
         apply_migrations(settings=settings)
     assert caught.value.state == "nothing was applied"
@@ -143,9 +176,9 @@ def test_push_refuses_contradictions_before_the_cli(
 def test_push_that_waited_for_another_one_runs_nothing(
     settings: Settings, fp: FakeProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The history is read under the lock: what another push has applied is not pushed again."""
+    """What another push applied while this one waited is not pushed again."""
     files(settings, "1")
-    history(monkeypatch, settings, ["1"])
+    history(monkeypatch, settings, [], ["1"])
     assert apply_migrations(settings=settings).up_to_date
     assert list(fp.calls) == []
 
@@ -155,7 +188,7 @@ def test_push_that_left_something_out_is_told(
 ) -> None:
     """Success is believed only when the history holds what was planned."""
     files(settings, "1")
-    history(monkeypatch, settings, [], [])
+    history(monkeypatch, settings, [], [], [])
     fp.register(argv(settings), stdout=json.dumps({"migrations": ["1_m1.sql"]}))
     with pytest.raises(DriftError, match="the history lacks 1 migration"):
         apply_migrations(settings=settings)
@@ -166,7 +199,7 @@ def test_failure_names_the_file_that_failed(
 ) -> None:
     """Which file failed is what the CLI was applying, and the state counts what was applied."""
     paths = files(settings, "1", "2", "3")
-    history(monkeypatch, settings, [], ["1"])
+    history(monkeypatch, settings, [], [], ["1"])
     message = "ERROR: no (SQLSTATE 42P01)\nAt statement: 0\nselect 1"
     fp.register(
         argv(settings),
@@ -187,7 +220,7 @@ def test_failure_of_another_kind_is_told_in_the_cli_s_words(
 ) -> None:
     """A failure that is no file's keeps the CLI's message and says what was applied."""
     files(settings, "1")
-    history(monkeypatch, settings, [], [])
+    history(monkeypatch, settings, [], [], [])
     fp.register(
         argv(settings),
         stdout=json.dumps({"error": {"code": "Other", "message": "disk on fire"}}),
@@ -347,7 +380,7 @@ def test_failure_that_is_not_the_file_s(
 ) -> None:
     """Where the server ended, or two stood in each other's way, no file has to be mended."""
     files(settings, "1")
-    history(monkeypatch, settings, [], [], [])
+    history(monkeypatch, settings, [], [], [], [])
     message = f"FATAL: no (SQLSTATE {code})\nAt statement: 0\nselect 1"
     fp.register(argv(settings), **refused(message))
     with pytest.raises(MigrationError) as caught:
@@ -360,7 +393,7 @@ def test_file_that_did_not_get_a_lock_is_tried_again(
 ) -> None:
     """A file that failed only on a lock, and so left nothing, is pushed again after a while."""
     files(settings, "1")
-    history(monkeypatch, settings, [], ["1"])
+    history(monkeypatch, settings, [], [], ["1"])
     fp.register(argv(settings), **refused(BLOCKED))
     fp.register(argv(settings), stdout=json.dumps({"migrations": ["1_m1.sql"]}))
     said: list[str] = []
@@ -376,7 +409,7 @@ def test_retries_end(
 ) -> None:
     """A lock that never comes free ends the push, and the error says what to do about it."""
     files(settings, "1")
-    history(monkeypatch, settings, [], [])
+    history(monkeypatch, settings, [], [], [])
     fp.register(argv(settings), occurrences=4, **refused(BLOCKED))
     with pytest.raises(MigrationError, match="lock timeout") as caught:
         apply_migrations(settings=settings)
@@ -397,7 +430,7 @@ def test_what_may_have_left_something_is_not_tried_again(
 ) -> None:
     """Another error, or a file that is not one transaction, is never run a second time."""
     files(settings, "1")[0].write_text(text, encoding="utf-8")
-    history(monkeypatch, settings, [], [])
+    history(monkeypatch, settings, [], [], [])
     fp.register(argv(settings), **refused(message))
     with pytest.raises(MigrationError):
         apply_migrations(settings=settings)
@@ -409,7 +442,7 @@ def test_push_tells_the_session_how_long_to_wait(
 ) -> None:
     """The CLI's session gets lock_timeout, and looks for its client."""
     files(settings, "1")
-    history(monkeypatch, settings, [], ["1"])
+    history(monkeypatch, settings, [], [], ["1"])
     monkeypatch.delenv("PGOPTIONS", raising=False)
     seen: list[dict[str, str]] = []
 
@@ -433,7 +466,7 @@ def test_history_that_cannot_be_read_afterwards_is_no_failure_of_the_push(
         raise DatabaseError("no", state="nothing was changed", next_step="inv stack.start")
 
     files(settings, "1")
-    history(monkeypatch, settings, [])
+    history(monkeypatch, settings, [], [])
     monkeypatch.setattr("riptide.migrations.push.applied_versions", shut_out)
     fp.register(argv(settings), stdout="{}")
     with pytest.raises(DatabaseError) as caught:
@@ -447,7 +480,7 @@ def test_somebody_else_s_migration_is_noticed(
 ) -> None:
     """A history that holds more than was planned is told: somebody pushed without the lock."""
     files(settings, "1", "2")
-    history(monkeypatch, settings, ["1"], ["1", "2", "3"])
+    history(monkeypatch, settings, ["1"], ["1"], ["1", "2", "3"])
     fp.register(argv(settings), stdout="{}")
     with pytest.raises(DriftError, match="the history holds 3 too"):
         apply_migrations(settings=settings)
@@ -477,7 +510,9 @@ POOLER = "postgresql://postgres.abcdefghijklmnopqrst:p@aws-0-eu-1.pooler.supabas
 def test_supabase_s_pooler_is_left_aside_for_whole_sessions(settings: Settings) -> None:
     """Where transactions are pooled nothing can be locked: the same host's port 5432 is taken."""
     pooled = replace(settings, target=Target(kind="remote", url=POOLER))
-    direct = lockable(pooled).target
+    told: list[str] = []
+    direct = lockable(pooled, progress=told.append).target
+    assert [each.rpartition(": ")[2] for each in told] == ["taking port 5432"]
     assert direct.url == POOLER.replace(":6543", ":5432")
     assert direct.kind == "remote"
     assert lockable(pooled, no_lock=True).target.url == POOLER

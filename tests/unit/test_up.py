@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from riptide import toolchain
-from riptide.errors import ConfigError, ToolNotFoundError
+from riptide.errors import (
+    ConfigError,
+    Interrupted,
+    MigrationError,
+    RiptideError,
+    ToolNotFoundError,
+)
 from riptide.results import PushResult, RlsReport, StackStatus
 from riptide.target import Target
 from riptide.up import bring_up
@@ -78,3 +84,51 @@ def test_target_that_is_not_local_is_refused(
     assert steps == []
     assert caught.value.state == "nothing was started"
     assert "hush" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("step", "error", "state"),
+    [
+        (
+            "riptide.migrations.push.apply_migrations",
+            MigrationError("is still the template", state="nothing was applied"),
+            "nothing was applied; the stack runs",
+        ),
+        (
+            "riptide.rls.verify_rls",
+            ConfigError("no such table"),
+            "the stack runs, and every migration is applied",
+        ),
+        (
+            "riptide.migrations.push.apply_migrations",
+            Interrupted("2 of 3 migrations applied", "inv migrate.push"),
+            "2 of 3 migrations applied; the stack runs",
+        ),
+        (
+            "riptide.rls.verify_rls",
+            KeyboardInterrupt(),
+            "the stack runs, and every migration is applied; the step after that was stopped",
+        ),
+    ],
+)
+def test_what_is_done_already_is_told(
+    settings: Settings,
+    steps: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    step: str,
+    error: BaseException,
+    state: str,
+) -> None:
+    """A step that is refused or interrupted says what the steps before it have done."""
+
+    def refuse(**_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(step, refuse)
+    with pytest.raises((RiptideError, Interrupted)) as caught:
+        bring_up(settings=settings)
+    told = caught.value
+    assert isinstance(told, RiptideError | Interrupted)
+    assert told.state == state
+    assert "start" in steps
+    assert isinstance(told, RiptideError) or told.next_step == "inv up"

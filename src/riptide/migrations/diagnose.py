@@ -203,7 +203,7 @@ class _Doctor:
                     versions=(row.version,),
                     cause=Cause.DELETED,
                     message=f"{row.label} was deleted here; commit {known.commit} has it. Get it "
-                    "back, or, if the database is to forget it, the second command",
+                    "back; or the second command makes the database forget it",
                     commands=(f"git checkout {known.commit} -- {path}", gone),
                 )
             where = f"branch {known.branch}" if known.branch else f"commit {known.commit}"
@@ -219,7 +219,8 @@ class _Doctor:
                 versions=(row.version,),
                 cause=Cause.BRANCH,
                 message=f"{row.label} is newer than every file here: probably a teammate's, "
-                "on a branch that is not fetched. If it is gone for good, the second command",
+                "on a branch that is not fetched yet; if its file is gone for good, the second "
+                "command makes the database forget it",
                 commands=("git fetch --all", gone),
             )
         return Diagnosis(

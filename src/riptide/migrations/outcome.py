@@ -169,7 +169,8 @@ def _looked_up(
     planned = {each.version for each in before.pending}
     pending = tuple(each for each in after.pending if each.version in planned)
     done = len(before.pending) - len(pending)
-    return f"{done} of {count(before.pending)} applied, nothing of the others", pending
+    others = ", nothing of the others" if done else ""
+    return f"{done} of {count(before.pending)} applied{others}", pending
 
 
 def _state_after_interruption(

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from riptide.cli import SupabaseCLI
+    from riptide.results import PushPlan
     from riptide.runner import Runner
     from riptide.settings import Settings
 
@@ -36,6 +37,7 @@ def apply_migrations(
     lock_wait: float = LOCK_WAIT,
     lock_timeout: float = LOCK_TIMEOUT,
     no_lock: bool = False,
+    plan: PushPlan | None = None,
     runner: Runner | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> PushResult:
@@ -56,6 +58,8 @@ def apply_migrations(
         lock_timeout: Seconds that a statement waits for a lock.
         no_lock: Push through a pooler in transaction mode, where nothing can keep another push
             out. One of Supabase's own is left aside for its host's port 5432, which can be locked.
+        plan: What `plan_push` has just given for these settings: before the lock nothing is looked
+            at again, unless it is rehearsed.
         runner: Runs the CLI; by default a `SubprocessRunner`.
         progress: Called with a phrase before something that takes time.
 
@@ -74,17 +78,20 @@ def apply_migrations(
     from riptide.settings import Settings
 
     began = time.monotonic()
-    settings = lockable(settings or Settings.load(), no_lock=no_lock)
+    settings = lockable(settings or Settings.load(), no_lock=no_lock, progress=progress)
     runner = runner or SubprocessRunner()
     require_local_stack(settings, runner)
     result = PushResult(target=settings.target.name, dry_run=dry_run)
-    wanted = not settings.target.is_local if rehearse is None else rehearse
-    if wanted and not dry_run:
+    wanted = not (settings.target.is_local or dry_run) if rehearse is None else rehearse
+    if plan is None or wanted:
         found = list_migrations(settings=settings, runner=runner)
-        if texts := usable(found, settings, include_all=include_all):
+        texts = usable(found, settings, include_all=include_all)
+        if not found.pending and not include_seed:  # nobody need be waited for
+            return replace(result, seconds=time.monotonic() - began)
+        if wanted and texts:
             result = replace(result, rehearsed=_rehearse(settings, texts, runner, progress))
     with push_lock(settings.target, wait=lock_wait, progress=progress) as session:
-        # After a rehearsal once more: whoever held the lock may have applied what was pending.
+        # Looked at once more: whoever held the lock may have applied what was pending.
         before = list_migrations(settings=settings, runner=runner)
         texts = usable(before, settings, include_all=include_all)
         if before.pending or include_seed:
@@ -119,24 +126,39 @@ def apply_migrations(
     return replace(result, seconds=time.monotonic() - began)
 
 
-def lockable(settings: Settings, *, no_lock: bool = False) -> Settings:
+def lockable(
+    settings: Settings,
+    *,
+    no_lock: bool | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Settings:
     """Give settings whose target can hold the lock of a push.
+
+    Args:
+        settings: The project's.
+        no_lock: Whether to go without; ``None`` where that cannot be asked for.
+        progress: Told where it is not locked, or not the database's given port.
 
     Raises:
         ConfigError: It is a pooler in transaction mode, and not one of Supabase's.
     """
     from riptide.target import session_target
 
-    if not settings.target.pools_transactions or no_lock:
+    if not settings.target.pools_transactions:
+        return settings
+    tell = progress or (lambda _: None)
+    if no_lock:
+        tell(f"{settings.target.name} pools transactions: nothing keeps another push out")
         return settings
     direct = session_target(settings.target)
     if direct is None:
         raise ConfigError(
             f"{settings.target.name} pools transactions: no session can keep other pushes out",
             state="nothing was changed",
-            next_step="use the database's direct URL (port 5432), or --no-lock where nobody else "
-            "pushes now",
+            next_step="use the database's direct URL (port 5432)"
+            + ("" if no_lock is None else ", or --no-lock where nobody else pushes now"),
         )
+    tell(f"{settings.target.name} pools transactions and cannot be locked: taking port 5432")
     return replace(settings, target=direct)
 
 

@@ -50,14 +50,14 @@ def repair_history(
     from riptide.migrations.files import scan
     from riptide.migrations.history import list_migrations
     from riptide.migrations.lock import push_lock
-    from riptide.migrations.push import require_local_stack
+    from riptide.migrations.push import lockable, require_local_stack
     from riptide.runner import SubprocessRunner
     from riptide.settings import Settings
     from riptide.toolchain import find_cli
 
     began = time.monotonic()
     wanted = check_request(versions, status)
-    settings = settings or Settings.load()
+    settings = lockable(settings or Settings.load(), progress=progress)
     runner = runner or SubprocessRunner()
     files = {each.version for each in scan(settings)}
     if status == "applied":

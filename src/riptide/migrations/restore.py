@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from riptide.errors import ConfigError, DatabaseError, Interrupted, MigrationError
 from riptide.migrations.lock import LOCK_WAIT, push_lock, session_name
-from riptide.migrations.push import require_local_stack
+from riptide.migrations.push import lockable, require_local_stack
 from riptide.migrations.rollback_plan import check_waits
 from riptide.migrations.saved_manifest import Manifest, read_manifest, verify_files
 from riptide.migrations.saved_renames import flags, with_renames
@@ -78,7 +78,7 @@ def restore_rows(
     from riptide.settings import Settings
 
     began = time.monotonic()
-    settings = settings or Settings.load()
+    settings = lockable(settings or Settings.load(), progress=progress)
     check_waits(settings, lock_wait=lock_wait, lock_timeout=lock_timeout)
     if existing not in get_args(Existing):
         raise ConfigError(

@@ -21,7 +21,7 @@ from riptide.errors import (
 )
 from riptide.migrations.history import join
 from riptide.migrations.lock import LOCK_WAIT, push_lock, session_name
-from riptide.migrations.push import require_local_stack
+from riptide.migrations.push import lockable, require_local_stack
 from riptide.migrations.rollback_plan import check_arguments, choose, command, stored
 from riptide.migrations.rollback_rehearsal import RefusedByDatabase, Rehearsed, rehearse
 from riptide.migrations.saved_rows import SavedRows, identity
@@ -83,7 +83,7 @@ def rollback_migrations(
     """
     from riptide.settings import Settings
 
-    settings = settings or Settings.load()
+    settings = lockable(settings or Settings.load(), progress=progress)
     check_arguments(settings, steps=steps, to=to, lock_wait=lock_wait, lock_timeout=lock_timeout)
     again = command(steps=steps, to=to, settings=settings)
     require_local_stack(settings, runner)

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
         UpResult,
     )
 
+# All of C0 but for tabs and the ends of lines; a database's messages may hold any.
+_CONTROL = {code: None for code in range(32) if chr(code) not in "\t\n"}
 # Columns of what is piped, where nobody says how wide the reader is.
 _PIPED_WIDTH = 160
 # Columns below which a table is not squeezed: its cells would be a letter or two wide.
@@ -97,8 +99,13 @@ def as_json(result: Result, **more: object) -> None:
 
 
 def lines(texts: list[str]) -> None:
-    """Print lines as they are."""
-    _write("".join(f"{text}\n" for text in texts))
+    """Print lines as they are, but for control characters."""
+    _write("".join(f"{_clean(text)}\n" for text in texts))
+
+
+def _clean(text: str) -> str:
+    """Leave out what a terminal, or the log of a CI, would take for a command."""
+    return text.translate(_CONTROL)
 
 
 def _write(text: str) -> None:
@@ -118,10 +125,15 @@ def _write(text: str) -> None:
         raise unprinted(error) from error
 
 
+def note(text: str) -> None:
+    """Print on stderr what a person should know before the result."""
+    sys.stderr.write(f"note: {text}\n")
+
+
 def error(problem: RiptideError) -> None:
     """Print an error in its form on stderr."""
     if _plain(sys.stderr):
-        sys.stderr.write(f"{problem}\n")
+        sys.stderr.write(f"{_clean(str(problem))}\n")
         return
     from rich.text import Text
 

@@ -29,6 +29,7 @@ class StackStatus(Result):
         running: Whether every part of it answers.
         started: Whether this very call started it.
         stopped: Whether this very call stopped it.
+        deleted: Whether this very call deleted its data.
         renewed: Whether this very call started the API anew while the database went on.
         api_url: ``http://127.0.0.1:<port>``: REST under ``/rest/v1``, Auth under ``/auth/v1``.
         db_url: The database, as role ``postgres``. The password is the well-known local one.
@@ -50,6 +51,7 @@ class StackStatus(Result):
     running: bool
     started: bool = False
     stopped: bool = False
+    deleted: bool = False
     renewed: bool = False
     api_url: str = ""
     db_url: str = field(default="", repr=False)

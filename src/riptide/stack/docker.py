@@ -93,7 +93,8 @@ class DockerStack:
             self._run(cli, cli.stop_argv(delete_data=delete_data), "supabase stop failed")
         docker_mark(self.settings).unlink(missing_ok=True)
         # Nobody asked whether it ran: that would take as long again.
-        return replace(self._from({}), stopped=True, seconds=time.monotonic() - began)
+        status = replace(self._from({}), stopped=True, deleted=delete_data)
+        return replace(status, seconds=time.monotonic() - began)
 
     def status(self) -> StackStatus:
         """See `Stack.status`. Installs no CLI: where there is none, `docker ps` is asked."""

@@ -9,7 +9,6 @@ A project's own ``tasks.py`` needs three lines::
 
 from __future__ import annotations
 
-import gc
 import signal
 import sys
 
@@ -19,11 +18,6 @@ from invoke.collection import Collection
 # now. All that is imported from here on would be compiled at every call: 1 to 2 s where no
 # installer did it before. The user's own word (python -B, PYTHONDONTWRITEBYTECODE) stands.
 sys.dont_write_bytecode = bool(sys.flags.dont_write_bytecode)
-
-# A task loads some hundred modules and ends: to look through them for garbage every 700 objects
-# is a tenth of its CPU time. A task that works for long still has its garbage collected.
-gc.freeze()
-gc.set_threshold(50_000, 20, 20)
 
 # With these Invoke itself prints, and does nothing else: it may end where its reader does.
 _ONLY_PRINTS = {"--list", "-l", "--help", "-h", "--version", "-V"}

@@ -116,7 +116,8 @@ def status(
         render.error(error)  # a file that cannot be pushed is what --check looks for
         raise Exit(code=3) from None
     if json:
-        render.as_json(found)
+        more = {"problems": [each.to_dict() for each in problems(found, settings)]} if check else {}
+        render.as_json(found, **more)
     else:
         show.migration_list(found)
         if diff:
@@ -165,14 +166,13 @@ def push(
     if rehearse and no_rehearse:
         raise ConfigError("--rehearse and --no-rehearse contradict each other")
     wait, timeout = seconds_of(lock_wait, "--lock-wait"), seconds_of(lock_timeout, "--lock-timeout")
-    settings = settings_for(target=target)
+    settings = lockable(settings_for(target=target), no_lock=no_lock, progress=render.note)
     if is_dry(c):
         argv = preview_cli(settings).push_argv(
             dry_run=dry_run, include_all=include_all, include_seed=include_seed
         )
         render.lines([command_line(argv)])
         return
-    settings = lockable(settings, no_lock=no_lock)
     plan = plan_push(settings=settings, include_all=include_all)
     if not json and plan.files:
         show.plan(plan)
@@ -189,6 +189,7 @@ def push(
                 lock_wait=wait,
                 lock_timeout=timeout,
                 no_lock=no_lock,
+                plan=plan,
                 progress=progress,
             )
     else:

@@ -80,6 +80,10 @@ def stop(
         render.stack(status, verb="stopped" if status.stopped else "")
         if not status.stopped:
             render.lines(["it did not run; nothing was stopped"])
+        if delete_data:
+            render.lines(
+                ["its data is deleted" if status.deleted else "there was no data to delete"]
+            )
 
 
 @task(

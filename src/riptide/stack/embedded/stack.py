@@ -89,6 +89,7 @@ class EmbeddedStack:
         """See `Stack.stop`."""
         began = time.monotonic()
         state = "what could be ended is; the data is as it was"
+        deleted = False
         if delete_data:
             state = "the stack is stopped; some of its data may be left"
         with told(self.run_dir, state="nothing was changed"):
@@ -101,12 +102,14 @@ class EmbeddedStack:
                 parts = self._parts()
                 parts.end(immediate=delete_data)
                 if delete_data:
+                    deleted = not parts.cluster.files.is_gone
                     self._delete(parts.cluster)
                 parts.take_over_data()
                 State.remove(self.run_dir)
         # Why it was chosen ("it runs here") may be true no more.
         seconds = time.monotonic() - began
-        return replace(self.status(), reason="", stopped=running, seconds=seconds)
+        status = replace(self.status(), reason="", stopped=running, deleted=deleted)
+        return replace(status, seconds=seconds)
 
     def status(self) -> StackStatus:
         """See `Stack.status`."""
