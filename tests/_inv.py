@@ -8,6 +8,8 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import TextIO
+
     from riptide.settings import Settings
 
 TASKS = "from riptide.tasks import namespace\n\nns = namespace()\n"
@@ -21,6 +23,13 @@ def inv(settings: Settings, *words: str, **variables: str) -> subprocess.Popen[s
         words: Task and flags.
         variables: More of them for its environment.
     """
+    return inv_to(subprocess.PIPE, subprocess.STDOUT, settings, *words, **variables)
+
+
+def inv_to(
+    stdout: int | TextIO, stderr: int, settings: Settings, *words: str, **variables: str
+) -> subprocess.Popen[str]:
+    """Start `inv` likewise, with other streams."""
     (settings.root / "tasks.py").write_text(TASKS, encoding="utf-8")
     return subprocess.Popen(
         [sys.executable, "-m", "invoke", *words],
@@ -33,8 +42,8 @@ def inv(settings: Settings, *words: str, **variables: str) -> subprocess.Popen[s
             **variables,
         },
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
+        stdout=stdout,
+        stderr=stderr,
         text=True,
         start_new_session=True,
     )

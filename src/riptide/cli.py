@@ -316,7 +316,7 @@ def failure(
         stderr=mask(answer.completed.stderr),
         detail=_indent(rest),
         state=state,
-        next_step=next_step or answer.suggestion or None,
+        next_step=next_step or " ".join(answer.suggestion.split()) or None,
     )
 
 

@@ -117,7 +117,8 @@ class Runner(Protocol):
             env: Variables to add to this process's own.
             timeout: Seconds after which it is ended.
             user: Whom to run it as, where root has to step down; this process's user by default.
-            on_stderr: Called with each line of stderr as it comes, from another thread.
+            on_stderr: Called with each line of stderr as it comes, from another thread; what it
+                raises is dropped.
 
         Raises:
             ToolNotFoundError: There is no such program, or it cannot be run.
@@ -209,7 +210,9 @@ def _follow(process: subprocess.Popen[str], on_stderr: Callable[[str], None]) ->
             for line in pipe:
                 printed[name].append(line)
                 if name == "stderr":
-                    on_stderr(line.rstrip("\r\n"))
+                    # Who is told must not end the reading: the child would find its pipe closed.
+                    with suppress(Exception):
+                        on_stderr(line.rstrip("\r\n"))
 
     pipes = {"stdout": process.stdout, "stderr": process.stderr}
     readers = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,15 +16,24 @@ from riptide.errors import (
     ConfigError,
     DatabaseError,
     DriftError,
+    Interrupted,
     MigrationError,
     StackError,
 )
 from riptide.migrations.explain import explain
 from riptide.migrations.history import join
-from riptide.migrations.plan import identity
-from riptide.migrations.push import apply_migrations, lockable, require_local_stack
+from riptide.migrations.lock import lockable
+from riptide.migrations.plan import digest, identity
+from riptide.migrations.push import apply_migrations, require_local_stack
 from riptide.migrations.run import Clock
-from riptide.results import Migration, MigrationList, MigrationState, PushPlan, StackStatus
+from riptide.results import (
+    Migration,
+    MigrationList,
+    MigrationState,
+    PlannedMigration,
+    PushPlan,
+    StackStatus,
+)
 from riptide.runner import Completed, SubprocessRunner
 from riptide.stack.embedded.stack import EmbeddedStack
 from riptide.target import Target
@@ -104,7 +113,8 @@ def test_what_was_planned_is_looked_at_under_the_lock_alone(
     files(settings, "1", "2")
     history(monkeypatch, settings, ["1"], ["1", "2"])
     fp.register(argv(settings), stdout=json.dumps({"migrations": ["2_m2.sql"], "seeds": []}))
-    result = apply_migrations(settings=settings, plan=PushPlan(target="test"))
+    planned = PlannedMigration(file="2_m2.sql", statements=1, sha256=digest("select 1;\n"))
+    result = apply_migrations(settings=settings, plan=PushPlan(target="test", files=(planned,)))
     assert result.applied == ("2_m2.sql",)
 
 
@@ -527,3 +537,63 @@ def test_unknown_pooler_is_refused(settings: Settings) -> None:
         apply_migrations(settings=pooled)
     assert "--no-lock" in (caught.value.next_step or "")
     assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("what", ["edited", "new"])
+def test_files_that_changed_while_it_waited_are_not_pushed(
+    settings: Settings, fp: FakeProcess, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """What was looked at before the lock is what is pushed under it, or nothing is."""
+    files(settings, "1")
+    history(monkeypatch, settings, [], [])
+
+    @contextmanager
+    def lock(*_: object, **__: object) -> Iterator[None]:
+        if what == "new":
+            files(settings, "2")
+        else:
+            (settings.migrations_dir / "1_m1.sql").write_text("drop table x;\n", encoding="utf-8")
+        yield None
+
+    monkeypatch.setattr("riptide.migrations.push.push_lock", lock)
+    with pytest.raises(DriftError, match="changed while this push was on its way") as caught:
+        apply_migrations(settings=settings)
+    named = "2_m2.sql (new)" if what == "new" else "1_m1.sql"
+    assert caught.value.detail == f"  {named}"
+    assert caught.value.state == "nothing was applied"
+    assert list(fp.calls) == []
+
+
+def test_what_was_planned_is_what_is_rehearsed(
+    settings: Settings, fp: FakeProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that was edited after it was planned and confirmed is not even rehearsed."""
+    files(settings, "1")
+    history(monkeypatch, settings, [])
+    monkeypatch.setattr("riptide.migrations.push._rehearse", lambda *_: pytest.fail("rehearsed"))
+    planned = PlannedMigration(file="1_m1.sql", statements=1, sha256=digest("select 2;\n"))
+    with pytest.raises(DriftError, match="changed while"):
+        apply_migrations(
+            settings=settings, rehearse=True, plan=PushPlan(target="test", files=(planned,))
+        )
+    assert list(fp.calls) == []
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+def test_interruption_before_the_cli_says_that_nothing_was_applied(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+) -> None:
+    """While it waits for the lock, or rehearses, all that is known is that nothing was applied."""
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise error
+
+    files(settings, "1")
+    history(monkeypatch, settings, [])
+    monkeypatch.setattr("riptide.migrations.push.push_lock", interrupted)
+    with pytest.raises(Interrupted) as caught:
+        apply_migrations(settings=settings)
+    assert (caught.value.state, caught.value.next_step) == (
+        "nothing was applied",
+        "inv migrate.push",
+    )

@@ -67,7 +67,7 @@ def test_words_that_are_piped_need_no_rich(monkeypatch: pytest.MonkeyPatch) -> N
         progress("a step")
     render.show("o\x1bne", render.styled("two: ", ("three", "bold")))
     render.stack(StackStatus(backend="embedded", running=False))
-    render.error(ConfigError("wr\r\x07ong", state="as before", next_step="mend it"))
+    render.error(ConfigError("wr\r\x07\x9b\u202eong", state="as before", next_step="mend it"))
     assert out.getvalue() == "one\ntwo: three\nstack    stopped\nbackend  embedded\n"
     assert err.getvalue().endswith(" a step\nerror: wrong\nstate: as before\nnext:  mend it\n")
 

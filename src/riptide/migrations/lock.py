@@ -13,16 +13,18 @@ import getpass
 import socket
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from riptide.database import connect
-from riptide.errors import LockTimeoutError
+from riptide.errors import ConfigError, LockTimeoutError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     import psycopg
 
+    from riptide.settings import Settings
     from riptide.target import Target
 
 LOCK_WAIT = 60.0  # seconds
@@ -94,6 +96,42 @@ def push_lock(
                 f"select pg_terminate_backend({others.split()[1].rstrip(',')})",
             )
         yield connection
+
+
+def lockable(
+    settings: Settings,
+    *,
+    no_lock: bool | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Settings:
+    """Give settings whose target can hold the lock of a push.
+
+    Args:
+        settings: The project's.
+        no_lock: Whether to go without; ``None`` where that cannot be asked for.
+        progress: Told where it is not locked, or not the database's given port.
+
+    Raises:
+        ConfigError: It is a pooler in transaction mode, and not one of Supabase's.
+    """
+    from riptide.target import session_target
+
+    if not settings.target.pools_transactions:
+        return settings
+    tell = progress or (lambda _: None)
+    if no_lock:
+        tell(f"{settings.target.name} pools transactions: nothing keeps another push out")
+        return settings
+    direct = session_target(settings.target)
+    if direct is None:
+        raise ConfigError(
+            f"{settings.target.name} pools transactions: no session can keep other pushes out",
+            state="nothing was changed",
+            next_step="use the database's direct URL (port 5432)"
+            + ("" if no_lock is None else ", or --no-lock where nobody else pushes now"),
+        )
+    tell(f"{settings.target.name} pools transactions and cannot be locked: taking port 5432")
+    return replace(settings, target=direct)
 
 
 def keep_lock(connection: psycopg.Connection) -> None:

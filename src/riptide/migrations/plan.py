@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from riptide.migrations.sql import line_of, not_one_transaction, split
 from riptide.results import Migration, MigrationList, MigrationState, PlannedMigration, PushPlan
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from riptide.results import Finding
@@ -67,6 +68,7 @@ def plan_push(
             PlannedMigration(
                 file=path.name,
                 statements=len(split(texts[path.name])),
+                sha256=digest(texts[path.name]),
                 findings=tuple(findings.get(path, ())),
             )
             for path in paths
@@ -89,6 +91,38 @@ def usable(found: MigrationList, settings: Settings, *, include_all: bool) -> di
     _refuse_contradictions(found, include_all=include_all)
     paths = [each.path for each in found.pending if each.path is not None]
     return {path.name: text_of(path, settings) for path in paths}
+
+
+def digest(text: str) -> str:
+    """Give the SHA-256 of a file's content, in hexadecimal."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def refuse_changed(
+    texts: Mapping[str, str], known: Mapping[str, str] | None, settings: Settings
+) -> None:
+    """Refuse files that are not what was planned, confirmed and rehearsed.
+
+    Fewer are no matter: another push may have applied some.
+
+    Args:
+        texts: The content of each pending file, by its name.
+        known: What was seen of them before: each one's `digest`; ``None`` where nothing was.
+        settings: The project's.
+
+    Raises:
+        DriftError: One is new, or has another content.
+    """
+    if known is None:
+        return
+    changed = [name for name, text in texts.items() if known.get(name) != digest(text)]
+    if changed:
+        raise DriftError(
+            "files were changed while this push was on its way",
+            detail="\n".join(f"  {name}{'' if name in known else ' (new)'}" for name in changed),
+            state="nothing was applied",
+            next_step=f"inv migrate.push{settings.target.flag}, which looks at them first",
+        )
 
 
 def text_of(path: Path, settings: Settings) -> str:

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import sys
 import time
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from riptide.errors import ConfigError, DriftError, RiptideError, StackError
+from riptide.errors import DriftError, Interrupted, RiptideError, StackError
 from riptide.migrations.concurrent import Watch
 from riptide.migrations.history import applied_versions, list_migrations
-from riptide.migrations.lock import LOCK_WAIT, push_lock
+from riptide.migrations.lock import LOCK_WAIT, lockable, push_lock
 from riptide.migrations.outcome import count, failed, interrupted, overtaken
-from riptide.migrations.plan import listed, usable
+from riptide.migrations.plan import digest, listed, refuse_changed, usable
 from riptide.migrations.run import Clock, push, session_settings
 from riptide.results import MigrationList, PushResult
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from riptide.cli import SupabaseCLI
     from riptide.results import PushPlan
@@ -66,7 +67,8 @@ def apply_migrations(
     Raises:
         ConfigError: There is no project here, or the target cannot be locked.
         MigrationError: A file cannot be used, or the database refused it; with file and line.
-        DriftError: History and files contradict each other; nothing was applied.
+        DriftError: History and files contradict each other, or files were changed since they were
+            planned or rehearsed; nothing was applied.
         StackError: The target is local, and this project's stack does not run.
         DatabaseError: The database cannot be reached.
         LockTimeoutError: Another push or rollback did not end within ``lock_wait``.
@@ -83,17 +85,25 @@ def apply_migrations(
     require_local_stack(settings, runner)
     result = PushResult(target=settings.target.name, dry_run=dry_run)
     wanted = not (settings.target.is_local or dry_run) if rehearse is None else rehearse
-    if plan is None or wanted:
-        found = list_migrations(settings=settings, runner=runner)
-        texts = usable(found, settings, include_all=include_all)
-        if not found.pending and not include_seed:  # nobody need be waited for
-            return replace(result, seconds=time.monotonic() - began)
-        if wanted and texts:
-            result = replace(result, rehearsed=_rehearse(settings, texts, runner, progress))
-    with push_lock(settings.target, wait=lock_wait, progress=progress) as session:
-        # Looked at once more: whoever held the lock may have applied what was pending.
-        before = list_migrations(settings=settings, runner=runner)
-        texts = usable(before, settings, include_all=include_all)
+    known = None if plan is None else {each.file: each.sha256 for each in plan.files}
+    with ExitStack() as stack:
+        with _nothing_applied(settings):
+            if known is None or wanted:
+                found = list_migrations(settings=settings, runner=runner)
+                texts = usable(found, settings, include_all=include_all)
+                refuse_changed(texts, known, settings)
+                known = {name: digest(text) for name, text in texts.items()}
+                if not texts and not include_seed:  # nobody need be waited for
+                    return replace(result, seconds=time.monotonic() - began)
+                if wanted and texts:
+                    took = _rehearse(settings, texts, runner, progress)
+                    result = replace(result, rehearsed=took)
+            lock = push_lock(settings.target, wait=lock_wait, progress=progress)
+            session = stack.enter_context(lock)
+            # Once more: whoever held the lock may have applied what was pending.
+            before = list_migrations(settings=settings, runner=runner)
+            texts = usable(before, settings, include_all=include_all)
+            refuse_changed(texts, known, settings)
         if before.pending or include_seed:
             cli, clock = _cli(settings, runner, progress), Clock(len(texts), progress)
             argv = cli.push_argv(
@@ -126,40 +136,14 @@ def apply_migrations(
     return replace(result, seconds=time.monotonic() - began)
 
 
-def lockable(
-    settings: Settings,
-    *,
-    no_lock: bool | None = None,
-    progress: Callable[[str], None] | None = None,
-) -> Settings:
-    """Give settings whose target can hold the lock of a push.
-
-    Args:
-        settings: The project's.
-        no_lock: Whether to go without; ``None`` where that cannot be asked for.
-        progress: Told where it is not locked, or not the database's given port.
-
-    Raises:
-        ConfigError: It is a pooler in transaction mode, and not one of Supabase's.
-    """
-    from riptide.target import session_target
-
-    if not settings.target.pools_transactions:
-        return settings
-    tell = progress or (lambda _: None)
-    if no_lock:
-        tell(f"{settings.target.name} pools transactions: nothing keeps another push out")
-        return settings
-    direct = session_target(settings.target)
-    if direct is None:
-        raise ConfigError(
-            f"{settings.target.name} pools transactions: no session can keep other pushes out",
-            state="nothing was changed",
-            next_step="use the database's direct URL (port 5432)"
-            + ("" if no_lock is None else ", or --no-lock where nobody else pushes now"),
-        )
-    tell(f"{settings.target.name} pools transactions and cannot be locked: taking port 5432")
-    return replace(settings, target=direct)
+@contextmanager
+def _nothing_applied(settings: Settings) -> Iterator[None]:
+    """Say of an interruption before the CLI is run that nothing was applied."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):  # SIGTERM raises the second
+        again = f"inv migrate.push{settings.target.flag}"
+        raise Interrupted("nothing was applied", again) from None
 
 
 def _cli(settings: Settings, runner: Runner, progress: Callable[[str], None] | None) -> SupabaseCLI:
@@ -216,8 +200,9 @@ def _confirm(before: MigrationList, after: Sequence[str]) -> None:
     others = sorted(new - planned)
     if others:
         raise DriftError(
-            f"the history holds {', '.join(others[:8])} too: somebody has pushed without the lock, "
-            "or a migration wrote it",
+            f"the history holds {', '.join(others[:8])} too, which was not planned",
+            detail="  A file came in the moment in which the push began, somebody has pushed "
+            "without the lock,\n  or a migration wrote it.",
             state="all that was planned is applied too",
             next_step="inv migrate.status",
         )

@@ -49,8 +49,8 @@ def repair_history(
     from riptide.cli import SupabaseCLI, failure
     from riptide.migrations.files import scan
     from riptide.migrations.history import list_migrations
-    from riptide.migrations.lock import push_lock
-    from riptide.migrations.push import lockable, require_local_stack
+    from riptide.migrations.lock import lockable, push_lock
+    from riptide.migrations.push import require_local_stack
     from riptide.runner import SubprocessRunner
     from riptide.settings import Settings
     from riptide.toolchain import find_cli

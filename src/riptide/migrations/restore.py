@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 from riptide.errors import ConfigError, DatabaseError, Interrupted, MigrationError
-from riptide.migrations.lock import LOCK_WAIT, push_lock, session_name
-from riptide.migrations.push import lockable, require_local_stack
+from riptide.migrations.lock import LOCK_WAIT, lockable, push_lock, session_name
+from riptide.migrations.push import require_local_stack
 from riptide.migrations.rollback_plan import check_waits
 from riptide.migrations.saved_manifest import Manifest, read_manifest, verify_files
 from riptide.migrations.saved_renames import flags, with_renames

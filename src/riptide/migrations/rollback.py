@@ -20,8 +20,8 @@ from riptide.errors import (
     RiptideError,
 )
 from riptide.migrations.history import join
-from riptide.migrations.lock import LOCK_WAIT, push_lock, session_name
-from riptide.migrations.push import lockable, require_local_stack
+from riptide.migrations.lock import LOCK_WAIT, lockable, push_lock, session_name
+from riptide.migrations.push import require_local_stack
 from riptide.migrations.rollback_plan import check_arguments, choose, command, stored
 from riptide.migrations.rollback_rehearsal import RefusedByDatabase, Rehearsed, rehearse
 from riptide.migrations.saved_rows import SavedRows, identity

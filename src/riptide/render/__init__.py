@@ -10,13 +10,13 @@ import json
 import os
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from itertools import groupby
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from typing import TextIO
+    from typing import IO
 
     from rich.console import Console, RenderableType
     from rich.table import Table
@@ -29,8 +29,11 @@ if TYPE_CHECKING:
         UpResult,
     )
 
-# All of C0 but for tabs and the ends of lines; a database's messages may hold any.
-_CONTROL = {code: None for code in range(32) if chr(code) not in "\t\n"}
+# C0 but for tabs and the ends of lines, DEL and C1, and what turns the direction of writing: a
+# database's messages and the names of files may hold any.
+_CONTROL = dict.fromkeys(
+    {*range(32), *range(127, 160), *range(0x202A, 0x202F), *range(0x2066, 0x206A)} - {9, 10}
+)
 # Columns of what is piped, where nobody says how wide the reader is.
 _PIPED_WIDTH = 160
 # Columns below which a table is not squeezed: its cells would be a letter or two wide.
@@ -58,25 +61,28 @@ def show(*parts: RenderableType) -> None:
     from rich.text import Text
 
     out = console()
-    if out.is_terminal:
-        out.width = max(out.width, _NARROWEST)  # of a narrower one the terminal wraps the lines
-    bare = str if out.is_terminal else (str, Text)
-    for is_bare, group in groupby(parts, lambda part: isinstance(part, bare)):
-        if is_bare and out.is_terminal:
-            out.print("\n".join(str(part) for part in group), soft_wrap=True)
-        elif is_bare:
-            lines([str(part) for part in group])
-        elif out.is_terminal:
-            for part in group:
-                out.print(part, soft_wrap=not isinstance(part, Table))
-        else:
+    if not out.is_terminal:
+        for is_bare, group in groupby(parts, lambda part: isinstance(part, (str, Text))):
+            if is_bare:
+                lines([str(part) for part in group])
+                continue
             with out.capture() as captured:
                 for part in group:
                     out.print(part)
             lines([line.rstrip() for line in captured.get().splitlines()])
+        return
+    out.width = max(out.width, _NARROWEST)  # of a narrower one the terminal wraps the lines
+    # Where colours are asked for and it is a pipe, rich itself would end the program with it.
+    with nullcontext() if out.file.isatty() else out.capture() as piped:
+        for is_bare, group in groupby(parts, lambda part: isinstance(part, str)):
+            each = list(group)
+            for part in ["\n".join(_clean(str(line)) for line in each)] if is_bare else each:
+                out.print(part, soft_wrap=not isinstance(part, Table))
+    if piped is not None:
+        _write(piped.get(), out.file)
 
 
-def _plain(stream: TextIO) -> bool:
+def _plain(stream: IO[str]) -> bool:
     """Whether a stream gets plain lines: what rich would say, without the 30 ms to import it."""
     if stream.isatty() or os.environ.get("FORCE_COLOR"):
         return False
@@ -108,36 +114,52 @@ def _clean(text: str) -> str:
     return text.translate(_CONTROL)
 
 
-def _write(text: str) -> None:
-    """Write on stdout.
+def _write(text: str, stream: IO[str] | None = None) -> None:
+    """Write on a stream, by default stdout; where its reader has seen enough, nowhere.
 
     Raises:
-        BrokenPipeError: The reader has seen enough.
         RiptideError: It cannot be written; what was done stays done.
     """
     try:
-        sys.stdout.write(text)
+        (stream or sys.stdout).write(text)
     except BrokenPipeError:
-        raise
+        discard(stream or sys.stdout)
     except OSError as error:  # said here: the stream drops what it could not write, and is well
         from riptide._oserror import unprinted
 
         raise unprinted(error) from error
 
 
+def tell(text: str) -> None:
+    """Write on stderr. Nobody need read it: what cannot be written there ends no work."""
+    try:
+        sys.stderr.write(f"{_clean(text)}\n")
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        discard(sys.stderr)
+
+
+def discard(stream: IO[str]) -> None:
+    """Send what is left for a stream nowhere: Python would fail once more at its end."""
+    with suppress(OSError, ValueError, AttributeError):  # it may be no file
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, stream.fileno())
+        os.close(null)
+
+
 def note(text: str) -> None:
     """Print on stderr what a person should know before the result."""
-    sys.stderr.write(f"note: {text}\n")
+    tell(f"note: {text}")
 
 
 def error(problem: RiptideError) -> None:
     """Print an error in its form on stderr."""
     if _plain(sys.stderr):
-        sys.stderr.write(f"{_clean(str(problem))}\n")
+        tell(str(problem))
         return
     from rich.text import Text
 
-    text = Text(str(problem))
+    text = Text(_clean(str(problem)))
     text.highlight_regex(r"\Aerror:", "bold red")
     text.highlight_regex(r"(?m)^state:", "bold")
     text.highlight_regex(r"(?m)^next: ", "bold green")
@@ -154,8 +176,7 @@ def progress() -> Iterator[Callable[[str], None]]:
         began = time.monotonic()
 
         def plain(phrase: str) -> None:
-            sys.stderr.write(f"[{time.monotonic() - began:5.1f} s] {phrase}\n")
-            sys.stderr.flush()
+            tell(f"[{time.monotonic() - began:5.1f} s] {phrase}")
 
         yield plain
         return
@@ -169,7 +190,7 @@ def progress() -> Iterator[Callable[[str], None]]:
         transient=True,
     ) as bar:
         spinner = bar.add_task("", total=None, visible=False)
-        yield lambda phrase: bar.update(spinner, description=phrase, visible=True)
+        yield lambda phrase: bar.update(spinner, description=_clean(phrase), visible=True)
 
 
 def table(*columns: str) -> Table:
@@ -245,10 +266,13 @@ def environment(variables: dict[str, str]) -> None:
 
 
 def log(entries: Iterator[str]) -> None:
-    """Print log lines as they come."""
-    for entry in entries:
-        sys.stdout.write(f"{entry}\n")
-        sys.stdout.flush()
+    """Print log lines as they come, until their reader has seen enough."""
+    try:
+        for entry in entries:
+            sys.stdout.write(f"{entry}\n")
+            sys.stdout.flush()
+    except BrokenPipeError:
+        discard(sys.stdout)
 
 
 # --- all of it -----------------------------------------------------------------------------------

@@ -121,10 +121,12 @@ class PlannedMigration(Result):
         file: Its name.
         statements: How many it has.
         findings: What a person should know before: lint, what destroys data, what locks.
+        sha256: Of its content, in hexadecimal: what is pushed has to be what was planned.
     """
 
     file: str
     statements: int
+    sha256: str
     findings: tuple[Finding, ...] = ()
 
 

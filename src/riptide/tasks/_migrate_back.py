@@ -60,6 +60,7 @@ def rollback(
 ) -> None:
     """Take the last migration back with its twin, unless rows would be lost."""
     from riptide import render
+    from riptide.migrations.lock import lockable
     from riptide.migrations.rollback import rollback_migrations
     from riptide.render import rollback as show
 
@@ -70,7 +71,7 @@ def rollback(
         )
     number = _steps("1" if steps is None else steps)
     waits = seconds_of(lock_wait, "--lock-wait"), seconds_of(lock_timeout, "--lock-timeout")
-    settings = settings_for(target=target)
+    settings = lockable(settings_for(target=target), progress=render.note)
     dry_run = dry_run or is_dry(c)
     if settings.target.url and not settings.target.is_local and not dry_run:
         what = f"Take all migrations newer than {to}" if to else f"Take {number} migration(s)"
@@ -123,13 +124,14 @@ def restore(
 ) -> None:
     """Put back the rows that a rollback saved, after the next push."""
     from riptide import render
+    from riptide.migrations.lock import lockable
     from riptide.migrations.restore import restore_rows
     from riptide.migrations.saved_renames import read_renames
     from riptide.render import rollback as show
 
     waits = seconds_of(lock_wait, "--lock-wait"), seconds_of(lock_timeout, "--lock-timeout")
     renames = read_renames(rename)
-    settings = settings_for(target=target)
+    settings = lockable(settings_for(target=target), progress=render.note)
     if is_dry(c):
         render.lines([f"put the rows of {folder} back into {settings.target.name}"])
         return

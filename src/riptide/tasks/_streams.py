@@ -5,9 +5,10 @@ from __future__ import annotations
 import io
 import os
 import sys
-from contextlib import suppress
 
 from riptide._oserror import unprinted
+from riptide.errors import RiptideError
+from riptide.render import discard, tell
 
 
 def prepare() -> None:
@@ -40,26 +41,20 @@ def flush() -> None:
     """Write what a task printed, while there is still somebody to tell when that fails.
 
     Raises:
-        BrokenPipeError: The reader has seen enough.
         RiptideError: It cannot be written.
     """
     try:
         sys.stdout.flush()
-    except BrokenPipeError:
-        raise
+    except BrokenPipeError:  # `inv … | head`: the reader has seen enough
+        discard(sys.stdout)
     except OSError as error:
-        discard()
+        discard(sys.stdout)
         raise unprinted(error) from error
 
 
-def discard() -> None:
-    """Send what is left for stdout nowhere: Python would fail once more at its end."""
-    with suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def say(text: str) -> None:
-    """Write on stderr where that is possible."""
-    with suppress(OSError, ValueError):
-        sys.stderr.write(text)
-        sys.stderr.flush()
+def settle() -> None:
+    """Do so where a task has failed: Python's own try at its end would give another exit code."""
+    try:
+        flush()
+    except RiptideError as error:
+        tell(str(error))

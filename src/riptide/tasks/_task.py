@@ -9,7 +9,7 @@ import os
 import re
 import signal
 import sys
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from invoke.exceptions import Exit
@@ -17,6 +17,7 @@ from invoke.tasks import Task
 from invoke.tasks import task as invoke_task
 
 from riptide.errors import ConfigError, Interrupted, RiptideError
+from riptide.render import tell
 from riptide.tasks import _streams
 from riptide.tasks._signals import Ended, unwinding
 
@@ -75,7 +76,9 @@ def task(
                     result = body(*args, **kwargs)
                     _streams.flush()
                 except BaseException as error:  # noqa: BLE001 - all are told, none is kept
-                    raise _way_out(error, ended.number) from None
+                    way_out = _way_out(error, ended.number)
+                    _streams.settle()
+                    raise way_out from None
                 return result
 
         options.setdefault("auto_shortflags", False)
@@ -123,9 +126,6 @@ def _way_out(error: BaseException, signal_number: int | None) -> BaseException:
         # (run_eval_code_obj in https://github.com/python/cpython/blob/3.11/Python/pythonrun.c).
         exec("")  # noqa: S102
         return Exit(code=_INTERRUPTED)
-    if isinstance(error, BrokenPipeError):  # `inv … | head`: the reader has seen enough
-        _streams.discard()
-        return Exit(code=0)
     if isinstance(error, OSError) and not os.environ.get("RIPTIDE_TRACEBACK"):
         error = _refused(error)
     if isinstance(error, ImportError) and _NO_LIBPQ.search(str(error)):
@@ -135,24 +135,26 @@ def _way_out(error: BaseException, signal_number: int | None) -> BaseException:
     if isinstance(error, RiptideError):
         from riptide import render
 
-        with suppress(OSError):  # nobody reads it: the code tells
+        try:
             render.error(error)
+        except OSError:  # nobody reads it: the code tells
+            render.discard(sys.stderr)
         return Exit(code=error.exit_code)
     if isinstance(error, Exit) or not isinstance(error, Exception):
         return error
     if os.environ.get("RIPTIDE_TRACEBACK"):
         return error
-    _streams.say(  # a mistake of ours: say so without a traceback
+    tell(  # a mistake of ours: say so without a traceback
         f"error: unexpected {type(error).__name__}: {_first_line(error)}\n"
         "state: not known; this is a mistake in riptide\n"
-        "next:  RIPTIDE_TRACEBACK=1 shows where; please report it\n"
+        "next:  RIPTIDE_TRACEBACK=1 shows where; please report it"
     )
     return Exit(code=1)
 
 
 def _interrupted(what: str, error: BaseException) -> None:
     known = error if isinstance(error, Interrupted) else _UNKNOWN
-    _streams.say(f"\nerror: {what}\nstate: {known.state}\nnext:  {known.next_step}\n")
+    tell(f"\nerror: {what}\nstate: {known.state}\nnext:  {known.next_step}")
 
 
 def _refused(error: OSError) -> RiptideError:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from invoke.exceptions import Exit
 
-from riptide.errors import ConfigError, MigrationError
+from riptide.errors import ConfigError, MigrationError, RiptideError
 from riptide.results import PushResult
 from riptide.tasks._migrate_back import restore, rollback
 from riptide.tasks._migrate_check import check, diff, repair
@@ -159,8 +159,9 @@ def push(
 ) -> None:
     """Apply what is pending, with `supabase db push`: planned, locked, checked."""
     from riptide import render
+    from riptide.migrations.lock import lockable
     from riptide.migrations.plan import plan_push
-    from riptide.migrations.push import apply_migrations, lockable
+    from riptide.migrations.push import apply_migrations
     from riptide.render import migrations as show
 
     if rehearse and no_rehearse:
@@ -175,7 +176,11 @@ def push(
         return
     plan = plan_push(settings=settings, include_all=include_all)
     if not json and plan.files:
-        show.plan(plan)
+        try:
+            show.plan(plan)
+        except RiptideError as error:  # no room for it: nobody has read what is about to be done
+            error.state = "nothing was applied"
+            raise
     if plan.files or include_seed:
         if not settings.target.is_local and not dry_run:
             confirm(f"Push to {settings.target.name}?", yes=yes)
