@@ -56,11 +56,11 @@ DOWNLOADS = {"clone"}  # not unless asked for
 
 
 def measure(*, runs: int, parts: Sequence[str]) -> tuple[list[Row], dict[str, Any]]:
-    """Measure.
+    """Measure some parts, in the order given.
 
     Args:
         runs: How often each thing is done.
-        parts: Of `PARTS`.
+        parts: Their names, as in `PARTS`.
 
     Raises:
         BenchError: Something could not be measured.

@@ -11,6 +11,7 @@ import bench_project
 import pytest
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from pytest_subprocess import FakeProcess
@@ -71,7 +72,7 @@ def test_a_missed_goal_is_no_failure(
 ) -> None:
     """It exits with 0 whatever the figures are, and writes every value as JSON."""
     rows = [bench_project.Row("slow", (9.0, 8.0), "s", 1.0)]
-    monkeypatch.setattr(bench, "measure", lambda **_: (rows, MACHINE))
+    monkeypatch.setattr(bench, "measure", lambda *, runs, parts: (rows, MACHINE))
     assert bench.main(["--quick", "--json", str(tmp_path / "b.json")]) == 0
     assert "NOT MET" in capsys.readouterr().out
     written = json.loads((tmp_path / "b.json").read_text(encoding="utf-8"))
@@ -84,7 +85,7 @@ def test_what_cannot_be_measured_is_told(
 ) -> None:
     """It exits with 1 and an error where a part could not be run."""
 
-    def broken(**_: object) -> None:
+    def broken(*, runs: int, parts: object) -> None:
         raise bench_project.BenchError("no stack")
 
     monkeypatch.setattr(bench, "measure", broken)
@@ -105,12 +106,20 @@ def test_a_part_can_be_measured_alone(
     monkeypatch: pytest.MonkeyPatch, arguments: list[str], parts: list[str]
 ) -> None:
     """All that downloads nothing, unless parts are named; in the order of the table."""
-    measured: list[object] = []
+    measured: list[Sequence[str]] = []
 
-    def measure(**given: object) -> tuple[list[bench_project.Row], object]:
-        measured.append(given["parts"])
+    def measure(*, runs: int, parts: Sequence[str]) -> tuple[list[bench_project.Row], object]:
+        measured.append(parts)
         return [], MACHINE
 
     monkeypatch.setattr(bench, "measure", measure)
     assert bench.main(arguments) == 0
     assert measured == [parts]
+
+
+def test_a_part_that_is_not_there_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    """What can be measured alone is named."""
+    with pytest.raises(SystemExit) as caught:
+        bench.main(["--only", "nothing"])
+    assert caught.value.code == 2
+    assert "migrations" in capsys.readouterr().err
