@@ -19,6 +19,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 
 MINIMUM = (3, 11)
@@ -365,7 +366,8 @@ def run(command: list[str], cwd: Path | None = None) -> tuple[int, list[str]]:
                 print(f"\r{'  ' + lines[-1]:{width}.{width}}", end="", file=sys.stderr)
             elif time.monotonic() - told > QUIET:
                 told = time.monotonic()
-                say(f"  {lines[-1].strip().partition(' (from ')[0]:.70}")
+                line = lines[-1].partition(" (from ")[0]
+                say(f"  {textwrap.shorten(line, 70, placeholder=' …')}")
         code = process.wait()
     except BaseException:
         if process is not None:
