@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,9 @@ from riptide import (
 )
 from riptide.database import HISTORY
 from riptide.results import MigrationState
+from riptide.runner import SubprocessRunner
 from riptide.target import Target
+from riptide.toolchain import find_cli
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -170,8 +172,12 @@ def test_rehearsal_fails_before_the_target_is_touched(project: Settings) -> None
 
 
 def test_target_that_is_not_local_is_rehearsed(project: Settings) -> None:
-    """A remote push is rehearsed unasked, and what only hosted Supabase has is told."""
-    remote = replace(project, target=Target(kind="remote", url=project.local_db_url))
+    """A remote push is rehearsed unasked, and what only hosted Supabase has is told.
+
+    The scratch database is the embedded one, whatever the project's own stack is.
+    """
+    target = Target(kind="remote", url=project.local_db_url)
+    remote = replace(project, target=target, backend="docker")
     two = write(project, TWO, "create extension pg_net;\n")
     with pytest.raises(MigrationError, match="not available") as caught:
         apply_migrations(settings=remote)
@@ -203,10 +209,41 @@ def test_eight_pushes_at_once(project: Settings) -> None:
     """Of eight pushes at once every one succeeds, and each file is applied once."""
     for number in range(2, 6):
         write(project, f"2025010{number}000000_m.sql", f"create table public.m{number} (id int);")
-    with ThreadPoolExecutor(8) as pool:
-        results = list(pool.map(lambda _: apply_migrations(settings=project), range(8)))
-    assert sorted(len(each.applied) for each in results) == [0] * 7 + [4]
+    at_once = [inv(project, "migrate.push") for _ in range(8)]
+    said = [(each.communicate(timeout=120)[0], each.returncode) for each in at_once]
+    assert [code for _, code in said] == [0] * 8, said
+    applied = sorted(text.count("applied 4 migrations") for text, _ in said)
+    assert applied == [0] * 7 + [1], said
     assert tables(project) == {"one", "m2", "m3", "m4", "m5"}
+
+
+# Stands before the CLI, and does in its place what an editor may do at that moment.
+EDITOR = """\
+#!/bin/sh
+echo 'create table public.edited (id int);' > '{folder}/{two}'
+echo 'create table public.added (id int);' > '{folder}/20250103000000_added.sql'
+exec '{cli}' "$@"
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a shell")
+def test_what_is_written_while_the_cli_starts_is_left_for_the_next_push(
+    project: Settings, tmp_path: Path
+) -> None:
+    """What the CLI applies is what was planned, though files change before it reads them."""
+    write(project, TWO, "create table public.two (id int);\n")
+    real = find_cli(project, runner=SubprocessRunner())
+    editor = tmp_path / "supabase"
+    script = EDITOR.format(folder=project.migrations_dir, two=TWO, cli=real)
+    editor.write_text(script, encoding="utf-8")
+    editor.chmod(0o755)
+    result = apply_migrations(settings=replace(project, cli_path=editor))
+    assert result.applied == (TWO,)
+    assert tables(project) == {"one", "two"}
+    states = [each.state for each in list_migrations(settings=project).migrations]
+    assert states == [MigrationState.APPLIED, MigrationState.DRIFTED, MigrationState.PENDING]
+    with pytest.raises(DriftError, match="edited after being applied"):
+        apply_migrations(settings=project)
 
 
 def test_large_file_is_taken(project: Settings) -> None:

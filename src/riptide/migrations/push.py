@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from riptide.errors import DriftError, Interrupted, RiptideError, StackError
 from riptide.migrations.concurrent import Watch
+from riptide.migrations.frozen import frozen
 from riptide.migrations.history import applied_versions, list_migrations
 from riptide.migrations.lock import LOCK_WAIT, lockable, push_lock
 from riptide.migrations.outcome import count, failed, interrupted, overtaken
@@ -46,7 +47,9 @@ def apply_migrations(
 
     Each file runs in one transaction; the first that fails ends the push and leaves nothing of
     itself behind (https://supabase.com/docs/reference/cli/supabase-db-push). A file that only did
-    not get a lock in time is tried again, up to four times.
+    not get a lock in time is tried again, up to four times. What is applied is what was looked at:
+    the CLI reads the pending files in a copy, and whatever is written meanwhile is left for the
+    next push.
 
     Args:
         settings: The project's; by default those of the current folder.
@@ -105,7 +108,10 @@ def apply_migrations(
             texts = usable(before, settings, include_all=include_all)
             refuse_changed(texts, known, settings)
         if before.pending or include_seed:
-            cli, clock = _cli(settings, runner, progress), Clock(len(texts), progress)
+            clock = Clock(len(texts), progress)
+            with _nothing_applied(settings):
+                seen = stack.enter_context(frozen(settings, before, texts))
+                cli = _cli(settings, seen, runner, progress)
             argv = cli.push_argv(
                 dry_run=dry_run, include_all=include_all, include_seed=include_seed
             )
@@ -146,12 +152,18 @@ def _nothing_applied(settings: Settings) -> Iterator[None]:
         raise Interrupted("nothing was applied", again) from None
 
 
-def _cli(settings: Settings, runner: Runner, progress: Callable[[str], None] | None) -> SupabaseCLI:
+def _cli(
+    settings: Settings,
+    seen: Settings,
+    runner: Runner,
+    progress: Callable[[str], None] | None,
+) -> SupabaseCLI:
+    """Give the project's CLI, to be run in the folder of ``seen``."""
     from riptide.cli import SupabaseCLI
     from riptide.toolchain import find_cli
 
     binary = find_cli(settings, runner=runner, progress=progress, state="nothing was applied")
-    return SupabaseCLI(binary, settings, runner)
+    return SupabaseCLI(binary, seen, runner)
 
 
 def _rehearse(
@@ -201,8 +213,7 @@ def _confirm(before: MigrationList, after: Sequence[str]) -> None:
     if others:
         raise DriftError(
             f"the history holds {', '.join(others[:8])} too, which was not planned",
-            detail="  A file came in the moment in which the push began, somebody has pushed "
-            "without the lock,\n  or a migration wrote it.",
+            detail="  Somebody has pushed without the lock, or a migration wrote it.",
             state="all that was planned is applied too",
             next_step="inv migrate.status",
         )
