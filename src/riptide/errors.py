@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from riptide.results import RlsReport
+    from riptide.results import RlsReport, RollbackResult
 
     _Reduced = tuple[Callable[..., BaseException], tuple[Any, ...]]
 
@@ -192,9 +192,15 @@ class Interrupted(KeyboardInterrupt):
 
 
 class DataLossError(MigrationError):
-    """What was asked for would lose rows and was not confirmed; nothing was changed."""
+    """What was asked for would lose rows and was not confirmed; nothing was changed.
+
+    Attributes:
+        result: Of a rollback that was refused as a whole: what would have gone, with its counts,
+            as ``dry_run`` gives it; else ``None``.
+    """
 
     exit_code = 3
+    result: RollbackResult | None = None
 
 
 class DatabaseError(RiptideError):

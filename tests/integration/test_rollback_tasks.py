@@ -45,6 +45,12 @@ def test_the_whole_way(db: Database) -> None:
     assert told["migrations"][0]["lost"] == [
         {"table": "public.one", "kind": "table", "rows": 2, "columns": [], "last_value": None}
     ]
+    lost = told["migrations"][0]["lost"]
+    code, output = run(db, "migrate.rollback", "--json")
+    told, _ = json.JSONDecoder().raw_decode(output[output.index("{\n") :])
+    assert (code, told["rolled_back"], told["refused"]) == (3, [], "2 rows would be lost")
+    assert told["migrations"][0]["lost"] == lost
+    assert "error: 2 rows would be lost\n" in output
     assert db.tables() == {"one"}
 
     code, output = run(db, "migrate.rollback", "--allow-data-loss")

@@ -181,7 +181,7 @@ def test_push_refuses_contradictions_before_the_cli(
     history(monkeypatch, settings, applied, applied)
     with pytest.raises(DriftError, match=message) as caught:
         apply_migrations(settings=settings)
-    assert caught.value.state == "nothing was applied"
+    assert caught.value.state == "nothing was applied to test"
     assert list(fp.calls) == []
 
 

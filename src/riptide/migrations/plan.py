@@ -165,7 +165,7 @@ def _refuse_contradictions(found: MigrationList, *, include_all: bool) -> None:
         raise DriftError(
             f"the database has {count(missing)} that this project has no file for",
             detail=listed(missing),
-            state="nothing was applied",
+            state=f"nothing was applied to {found.target}",
             next_step="get the files (git pull?); or, if they are gone: inv migrate.repair",
         )
     drifted = found.in_state(MigrationState.DRIFTED)
@@ -173,7 +173,7 @@ def _refuse_contradictions(found: MigrationList, *, include_all: bool) -> None:
         raise DriftError(
             f"{count(drifted)} {'was' if len(drifted) == 1 else 'were'} edited after being applied",
             detail=listed(drifted),
-            state="nothing was applied",
+            state=f"nothing was applied to {found.target}",
             next_step="inv migrate.status --diff shows the edit; undo it, and put the change into "
             "a migration of its own: inv migrate.new <name>",
         )
@@ -182,7 +182,7 @@ def _refuse_contradictions(found: MigrationList, *, include_all: bool) -> None:
         raise DriftError(
             f"{count(late)} would be applied after newer ones",
             detail=listed(late),
-            state="nothing was applied",
+            state=f"nothing was applied to {found.target}",
             next_step="give them a later version, or `inv migrate.push --include-all`",
         )
 

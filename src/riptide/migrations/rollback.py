@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from riptide.errors import (
@@ -143,6 +143,7 @@ class _Rollback:
         if dry_run:
             return self._result(dry_run=True, refused=problem.message if problem else "")
         if problem:
+            problem.result = replace(self._result(refused=problem.message), rolled_back=())
             raise problem
         self.saved = SavedRows(self.settings, identity(connection, self.settings))
         for each in self.plan:

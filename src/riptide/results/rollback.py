@@ -72,7 +72,7 @@ class RollbackResult(Result):
         target: The database's name for a person, no password in it.
         rolled_back: The migrations' labels.
         migrations: What goes with each of them.
-        refused: Why the same call without ``dry_run`` would be refused; else empty.
+        refused: Why it was, or without ``dry_run`` would be, refused; else empty.
         saved_to: The folder with the rows that went, for `restore_rows`; ``None`` where none went.
         dry_run: Whether nothing was changed on purpose.
         seconds: Wall time of it all.

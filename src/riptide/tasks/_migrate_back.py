@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 from invoke.exceptions import Exit
 
-from riptide.errors import ConfigError
+from riptide.errors import ConfigError, DataLossError
 from riptide.tasks._task import (
     JSON_HELP,
     TARGET_HELP,
@@ -76,17 +76,22 @@ def rollback(
     if settings.target.url and not settings.target.is_local and not dry_run:
         what = f"Take all migrations newer than {to}" if to else f"Take {number} migration(s)"
         confirm(f"{what} of {settings.target.name} back?", yes=yes)
-    with render.progress() as progress:
-        result = rollback_migrations(
-            settings=settings,
-            steps=number,
-            to=to,
-            dry_run=dry_run,
-            allow_data_loss=allow_data_loss,
-            lock_wait=waits[0],
-            lock_timeout=waits[1],
-            progress=progress,
-        )
+    try:
+        with render.progress() as progress:
+            result = rollback_migrations(
+                settings=settings,
+                steps=number,
+                to=to,
+                dry_run=dry_run,
+                allow_data_loss=allow_data_loss,
+                lock_wait=waits[0],
+                lock_timeout=waits[1],
+                progress=progress,
+            )
+    except DataLossError as error:
+        if json and error.result is not None:
+            render.as_json(error.result)
+        raise
     if json:
         render.as_json(result)
     else:
