@@ -6,7 +6,7 @@ import asyncio
 import inspect
 from typing import TYPE_CHECKING, Any
 
-import httpx
+from _http import async_http_client
 
 from riptide.accounts import Accounts, AsyncAccounts
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
     from uuid import UUID
 
+    import httpx
     from supabase import Client
 
     from riptide.results import StackStatus
@@ -41,7 +42,7 @@ class Asker:
         from supabase import acreate_client
         from supabase.lib.client_options import AsyncClientOptions
 
-        http = httpx.AsyncClient(timeout=10)
+        http = async_http_client()
         self._http.append(http)
         options = AsyncClientOptions(
             auto_refresh_token=False,

@@ -6,10 +6,10 @@ import secrets
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import httpx
 import psycopg
 import pytest
 from _calls import PASSWORD, Person, session_of
+from _http import http_client
 
 from riptide.settings import Settings
 from riptide.target import Target
@@ -54,7 +54,7 @@ def new_client(stack: StackStatus) -> Iterator[Callable[[str], Client]]:
     from supabase import create_client
     from supabase.lib.client_options import SyncClientOptions
 
-    with httpx.Client(timeout=10) as http:
+    with http_client() as http:
 
         def make(key: str) -> Client:
             options = SyncClientOptions(

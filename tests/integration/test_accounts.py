@@ -9,9 +9,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
-import httpx
 import pytest
 from _accounts import Asker
+from _http import http_client
 from postgrest.exceptions import APIError
 
 from riptide import models
@@ -31,6 +31,7 @@ from riptide.accounts.refusals import refusal
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    import httpx
     import psycopg
     from supabase import Client
 
@@ -54,7 +55,7 @@ def ask(request: pytest.FixtureRequest, stack: StackStatus) -> Iterator[Asker]:
 @pytest.fixture
 def server(stack: StackStatus) -> Iterator[Client]:
     """Give a client with the secret key."""
-    with httpx.Client(timeout=10) as http:
+    with http_client() as http:
         yield made(stack, http, stack.secret_key)
 
 
@@ -119,7 +120,7 @@ def test_profile_that_is_refused(ask: Asker, sign_up: SignUp, column: str, value
 
 def test_profile_of_nobody(ask: Asker, stack: StackStatus) -> None:
     """Who is not signed in has no profile, and is told as whom to ask."""
-    with httpx.Client(timeout=10) as http:
+    with http_client() as http:
         profile = ask(made(stack, http, stack.publishable_key)).profile
         assert "as the signed-in user" in str(refused(profile.get, None, "42501"))
 
@@ -289,7 +290,7 @@ def second(stack: StackStatus, client: Client, http: httpx.Client) -> Client:
 def test_sessions_of_two_devices(ask: Asker, sign_up: SignUp, stack: StackStatus) -> None:
     """Each device is listed and knows itself; one signs the other out, whose refresh token dies."""
     phone, user_id = sign_up()
-    with httpx.Client(timeout=10) as http:
+    with http_client() as http:
         laptop = second(stack, phone, http)
         ask(phone).sessions.touch("Phone")
         mine = ask(laptop).sessions.touch("Laptop", location={"city": "Porto"})
@@ -312,7 +313,7 @@ def test_sessions_of_two_devices(ask: Asker, sign_up: SignUp, stack: StackStatus
 def test_all_other_sessions(ask: Asker, sign_up: SignUp, stack: StackStatus) -> None:
     """All devices but the one that asks are signed out, and counted."""
     first, _ = sign_up()
-    with httpx.Client(timeout=10) as http:
+    with http_client() as http:
         others = [second(stack, first, http) for _ in range(2)]
         for each in (first, *others):
             ask(each).sessions.touch("A device")
@@ -348,7 +349,7 @@ def test_sessions_that_are_refused(ask: Asker, sign_up: SignUp, stack: StackStat
         "role": "authenticated",
         "exp": int(time.time()) + 60,
     }
-    with httpx.Client(timeout=10) as http:
+    with http_client() as http:
         bearer = signed(claims, stack.jwt_secret)
         bare = made(stack, http, stack.publishable_key, bearer)
         refused(ask(bare).sessions.touch, "session_id", "28000")

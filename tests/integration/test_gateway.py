@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 import httpx
 import psycopg
 import pytest
+from _http import http_client
 from postgrest.types import CountMethod
 from psycopg import sql
 from supabase import AuthError, Client, PostgrestAPIError, create_client
@@ -118,7 +119,7 @@ def connect(stack: Stack) -> Iterator[Connect]:
     with ExitStack() as made:
 
         def make(key: str | None = None) -> Client:
-            session = made.enter_context(httpx.Client(timeout=30))
+            session = made.enter_context(http_client(timeout=30))
             options = SyncClientOptions(auto_refresh_token=False, httpx_client=session)
             return create_client(stack.api_url, key or stack.publishable_key, options)
 
@@ -171,7 +172,7 @@ def make_table(db: Database) -> Iterator[MakeTable]:
 @pytest.fixture
 def http(stack: Stack) -> Iterator[httpx.Client]:
     """A plain HTTP client with the publishable key."""
-    with httpx.Client(base_url=stack.api_url, headers={"apikey": stack.publishable_key}) as client:
+    with http_client(base_url=stack.api_url, headers={"apikey": stack.publishable_key}) as client:
         yield client
 
 
@@ -349,7 +350,7 @@ def test_requests_during_a_reload_wait(stack: Stack, db: Database) -> None:
 
     def work() -> None:
         headers = {"apikey": stack.secret_key}
-        with httpx.Client(base_url=stack.api_url, headers=headers) as client:
+        with http_client(base_url=stack.api_url, headers=headers) as client:
             while not done.is_set():
                 response = client.get(f"/rest/v1/{name}")
                 if response.status_code != 200:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
-import httpx
 import psycopg
 import pytest
+from _http import http_client
 from postgrest.exceptions import APIError
 from supabase import Client, create_client
 from supabase.lib.client_options import SyncClientOptions
@@ -416,7 +416,7 @@ def test_the_demo_users_can_sign_in(stack: StackStatus) -> None:
         " (select count(*) from public.profiles), (select count(*) from public.api_tokens),"
         " (select count(*) from public.user_sessions)"
     )
-    with psycopg.connect(stack.db_url, autocommit=True) as postgres, httpx.Client() as http:
+    with psycopg.connect(stack.db_url, autocommit=True) as postgres, http_client() as http:
         there = rows(postgres, "select 1 from auth.users where email = 'alice@example.com'")
         postgres.execute(seed)
         try:

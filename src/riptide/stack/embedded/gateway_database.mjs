@@ -20,7 +20,8 @@ const IDLE_S = 60; // a connection costs the server some MB: give it back when n
 const RECONNECT_S = 0.02;
 const CONNECT_TIMEOUT_S = 5;
 const PING_TIMEOUT_MS = 10_000;
-const RELOAD_QUIET_MS = 100; // a reload nobody waits for lets a run of migrations pass first
+// A reload that nobody waits for lets a run of migrations pass first. Whoever asks before has it at once.
+const RELOAD_QUIET_MS = 1_000;
 const RELOAD_RETRY_MS = 1_000;
 
 class Refused extends Error {
