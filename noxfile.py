@@ -40,9 +40,9 @@ SLOW = ("PYTHONDONTWRITEBYTECODE",)
 # Not for users: a push of 1,000 files gains by both.
 SHORT_LIVED = {"BUN_JSC_useBaselineJIT": "0", "BUN_JSC_useGC": "0"}
 # Each has a stack of its own: the tests share nothing, and this shows it. One more than CI's
-# smallest machine has cores, as a test waits for other programs half of its time; who is done
-# takes over from who has a long one.
-WORKERS = ("--numprocesses=3", "--dist=worksteal")
+# smallest machine has cores, as a test waits for other programs half of its time. A module that
+# starts a stack for itself (xdist_group) is one worker's, so that it is started once.
+WORKERS = ("--numprocesses=3", "--dist=loadgroup", "--no-loadscope-reorder")
 # Each stack is a copy of a thousand files that is thrown away a minute later. In memory that takes
 # a quarter off the processors' work; on an ext4 without a journal, as virtual machines have, where
 # an inode that was freed within a minute is passed over one by one, it is most of it.
@@ -71,7 +71,7 @@ def types(session: nox.Session) -> None:
 def unit(session: nox.Session) -> None:
     """Run the tests that start no process and open no socket."""
     install(session, "test")
-    run_tests(session, "tests/unit")
+    run_tests(session, "tests/unit", "--numprocesses=auto")
 
 
 @nox.session

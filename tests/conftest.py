@@ -38,13 +38,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark each test by the folder it is in; let those go first that may take long.
 
     The others stay in pytest-randomly's order. One that takes minutes and comes last would have all
-    other workers wait for it.
+    other workers wait for it, and so would a module whose tests share a stack of their own.
     """
     for item in items:
         folder = item.path.parent.name
         if folder in ("integration", "faults"):
             item.add_marker(folder)
-    items.sort(key=lambda item: item.get_closest_marker("timeout") is None)
+    items.sort(
+        key=lambda item: [
+            item.get_closest_marker(each) is None for each in ("timeout", "xdist_group")
+        ]
+    )
 
 
 # The fixture that is being set up, or the test that runs. The session's fixtures are not seen here:

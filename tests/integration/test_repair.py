@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from riptide.settings import Settings
 
+pytestmark = pytest.mark.xdist_group("repair")
+
 ONE, TWO, THREE = "20250101000000", "20250102000000", "20250103000000"
 
 

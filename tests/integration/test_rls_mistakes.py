@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from riptide.settings import Settings
 
+pytestmark = pytest.mark.xdist_group("rls_mistakes")
+
 pytestmark = pytest.mark.integration
 
 
