@@ -41,13 +41,13 @@ SLOW = ("PYTHONDONTWRITEBYTECODE",)
 SHORT_LIVED = {"BUN_JSC_useBaselineJIT": "0", "BUN_JSC_useGC": "0"}
 # Each has a stack of its own: the tests share nothing, and this shows it. One more than CI's
 # smallest machine has cores, as a test waits for other programs half of its time. A module that
-# starts a stack for itself (xdist_group) is one worker's, so that it is started once.
+# starts a stack for itself is one worker's (conftest.py), so that it is started once.
 WORKERS = ("--numprocesses=3", "--dist=loadgroup", "--no-loadscope-reorder")
 # Each stack is a copy of a thousand files that is thrown away a minute later. In memory that takes
 # a quarter off the processors' work; on an ext4 without a journal, as virtual machines have, where
 # an inode that was freed within a minute is passed over one by one, it is most of it.
 MEMORY = Path("/dev/shm")
-ROOM = 4 << 30  # bytes; the tests have been seen to take half a GB
+ROOM = 4 << 30  # bytes; the tests have been seen to take 1.1 GB
 # Where to install, and as whom to run: a matter of the machine.
 KEPT = ("RIPTIDE_CACHE_DIR", "RIPTIDE_RUN_AS")
 

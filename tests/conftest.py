@@ -7,9 +7,10 @@ import shutil
 import signal
 import tempfile
 from contextlib import ExitStack
+from functools import cache
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from _database import Database
@@ -38,17 +39,40 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark each test by the folder it is in; let those go first that may take long.
 
     The others stay in pytest-randomly's order. One that takes minutes and comes last would have all
-    other workers wait for it, and so would a module whose tests share a stack of their own.
+    other workers wait for it, and so would a module that is one worker's.
     """
     for item in items:
         folder = item.path.parent.name
         if folder in ("integration", "faults"):
             item.add_marker(folder)
     items.sort(
-        key=lambda item: [
-            item.get_closest_marker(each) is None for each in ("timeout", "xdist_group")
-        ]
+        key=lambda item: (item.get_closest_marker("timeout") is None, not shares(str(item.path)))
     )
+
+
+@cache
+def shares(file: str) -> bool:
+    """Whether the tests of a module share something, a stack mostly, that takes long to make."""
+    return 'scope="module"' in (ROOT / file).read_text(encoding="utf-8")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give such a module to one worker, and every other test to whoever is free.
+
+    As ``--dist=loadgroup`` would, which xdist 3.8 does not do with pytest 9.2.
+    """
+    if config.getoption("dist") != "loadgroup":
+        return None
+    from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
+
+    def scope(test: str) -> str:
+        file = test.partition("::")[0]
+        return file if shares(file) else test
+
+    scheduler = LoadScopeScheduling(config, log)
+    scheduler._split_scope = scope
+    return scheduler
 
 
 # The fixture that is being set up, or the test that runs. The session's fixtures are not seen here:

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from riptide.settings import Settings
 
-pytestmark = pytest.mark.xdist_group("check")
-
 
 def write(settings: Settings, name: str, up: str | bytes, down: str | None = "") -> Path:
     """Write a migration and, unless ``down`` is None, its twin."""

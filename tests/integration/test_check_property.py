@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from riptide.migrations.snapshot import Snapshot
     from riptide.settings import Settings
 
-pytestmark = pytest.mark.xdist_group("check_property")
-
 # What a migration may do to table {n}, and what takes it back.
 STEPS = {
     "column": (

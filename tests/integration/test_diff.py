@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
     from riptide.settings import Settings
 
-pytestmark = pytest.mark.xdist_group("diff")
-
 BASE = "20250101000000_base.sql"
 BY_HAND = """
 create schema app;

@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 
     from riptide.results import MigrationList
 
-pytestmark = pytest.mark.xdist_group("migrations")
-
 
 @pytest.fixture(scope="module")
 def running(make_project: Callable[..., Settings]) -> Settings:

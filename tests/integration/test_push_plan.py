@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 
     from riptide.settings import Settings
 
-pytestmark = pytest.mark.xdist_group("push_plan")
-
 ONE, TWO = "20250101000000_one.sql", "20250102000000_two.sql"
 
 

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
     from riptide.settings import Settings
 
-pytestmark = pytest.mark.xdist_group("repair")
-
 ONE, TWO, THREE = "20250101000000", "20250102000000", "20250103000000"
 
 

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from riptide.settings import Settings
 
-pytestmark = pytest.mark.xdist_group("rls_mistakes")
-
 pytestmark = pytest.mark.integration
 
 

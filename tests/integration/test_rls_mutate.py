@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from riptide.rls.mutants import Mutant
     from riptide.settings import Settings
 
-pytestmark = pytest.mark.xdist_group("rls_mutate")
-
 NOTES = """
 create table public.notes (
   id bigint generated always as identity primary key,

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from riptide.settings import Settings
 
-pytestmark = pytest.mark.xdist_group("rls_others")
-
 pytestmark = pytest.mark.integration
 
 INTENT = "".join(each.intent for each in SHAPES.values())

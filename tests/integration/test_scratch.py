@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from riptide.settings import Settings
 
-pytestmark = pytest.mark.xdist_group("scratch")
-
 
 @pytest.fixture(scope="module")
 def scratch(make_project: Callable[..., Settings]) -> Iterator[Scratch]:

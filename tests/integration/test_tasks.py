@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from riptide.settings import Settings
 
-pytestmark = pytest.mark.xdist_group("tasks")
-
 ROOT = Path(__file__).resolve().parents[2]
 MIGRATIONS = len(list((ROOT / "supabase" / "migrations").glob("*.sql")))
 NEWEST = max(path.stem for path in (ROOT / "supabase" / "migrations").glob("*.sql"))

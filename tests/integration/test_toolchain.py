@@ -18,8 +18,6 @@ from riptide.toolchain import Toolchain, ensure_toolchain, find_cli, installed_t
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.xdist_group("toolchain")
-
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
 INSTALL = """
