@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -61,6 +62,10 @@ def test_signal_while_a_service_starts_lets_it_be_found(
     process = find(started[0].pid)
     assert process is not None
     try:
+        # Linux closes what is to be closed on exec() before it has the new command line.
+        deadline = time.monotonic() + 5
+        while not process.cmdline() and time.monotonic() < deadline:
+            time.sleep(0.01)
         assert process.cmdline() == SLEEP
     finally:
         end(process)

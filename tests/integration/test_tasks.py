@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from riptide import open_stack
+from riptide import apply_migrations, open_stack
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,6 +41,14 @@ class Inv:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         (settings.root / "tasks.py").write_text(TASKS, encoding="utf-8")
+
+    def start(self) -> None:
+        """Start the stack, without a command's start."""
+        open_stack(self.settings).start()
+
+    def push(self) -> None:
+        """Apply what is pending, likewise."""
+        apply_migrations(settings=self.settings)
 
     def __call__(self, *words: str, cwd: Path | None = None, **environ: str) -> Ran:
         """Run it and wait; no traceback and no control codes may be in what it prints."""
@@ -136,7 +144,7 @@ def test_new_project_from_nothing(make_project: Callable[..., Settings]) -> None
 
 def test_json_is_one_object_on_stdout(inv: Inv) -> None:
     """--json prints exactly one JSON object, without any of the API's keys and secrets."""
-    inv("stack.start")
+    inv.start()
     status = open_stack(inv.settings).status()
     secrets = {each.name: getattr(status, each.name) for each in fields(status) if each.metadata}
     assert len(secrets) == 5
@@ -155,7 +163,7 @@ def test_json_is_one_object_on_stdout(inv: Inv) -> None:
 
 def test_output_that_the_reader_s_encoding_lacks(inv: Inv) -> None:
     """A stream that cannot show a table's lines (cp1252 on Windows) still gets the table."""
-    inv("stack.start")
+    inv.start()
     for encoding in ("ascii", "cp1252"):
         ran = inv("migrate.status", PYTHONIOENCODING=encoding, PYTHONUTF8="0")
         assert (ran.code, "create_profiles" in ran.out) == (0, True), ran
@@ -163,7 +171,7 @@ def test_output_that_the_reader_s_encoding_lacks(inv: Inv) -> None:
 
 def test_env_is_for_a_shell(inv: Inv) -> None:
     """`stack.status --env` prints NAME="value" lines; of a stopped stack it is an error."""
-    inv("stack.start")
+    inv.start()
     lines = dict(line.split("=", 1) for line in inv("stack.status", "--env").out.splitlines())
     assert lines["SUPABASE_URL"] == f'"http://127.0.0.1:{inv.settings.config.api_port}"'
     assert lines["SUPABASE_SECRET_KEY"].startswith('"sb_secret_')
@@ -175,8 +183,8 @@ def test_env_is_for_a_shell(inv: Inv) -> None:
 
 def test_failing_migration_in_the_error_s_form(inv: Inv) -> None:
     """A migration that fails is told in the one form, with exit code 1."""
-    inv("stack.start")
-    inv("migrate.push")
+    inv.start()
+    inv.push()
     bad = inv.settings.migrations_dir / "20990101000000_bad.sql"
     bad.write_text("select 1;\nselect * from nope\n", encoding="utf-8")
     try:
@@ -197,8 +205,8 @@ def test_leak_exits_with_3(inv: Inv) -> None:
     """A table whose policy lets everybody in: the matrix names it, and the exit code is 3."""
     import psycopg
 
-    inv("stack.start")
-    inv("migrate.push")
+    inv.start()
+    inv.push()
     with psycopg.connect(inv.settings.local_db_url, autocommit=True) as connection:
         connection.execute(
             "create policy hole on public.api_tokens for select to authenticated using (true)"
@@ -296,7 +304,7 @@ def test_docker_asked_for_without_a_daemon(inv: Inv) -> None:
 
 def test_psycopg_without_libpq(inv: Inv) -> None:
     """Where psycopg has no libpq to use, it is said what brings one along."""
-    inv("stack.start")
+    inv.start()
     for words in (
         ("migrate.status",),
         ("migrate.status", "--target", "postgresql://u@127.0.0.1:1/d"),
@@ -312,8 +320,8 @@ def test_unsupported_cli_is_named(inv: Inv, tmp_path: Path) -> None:
     old = tmp_path / "supabase"
     old.write_text("#!/bin/sh\necho 1.200.3\n", encoding="ascii")
     old.chmod(0o755)
-    inv("stack.start")
-    inv("migrate.push")
+    inv.start()
+    inv.push()
     assert inv("migrate.rollback").code == 0
     ran = inv("migrate.push", RIPTIDE_SUPABASE_CLI=str(old))
     assert ran.code == 1

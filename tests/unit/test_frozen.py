@@ -106,4 +106,12 @@ def test_no_room_is_said_before_anything_is_applied(
 def test_memory_is_left_where_it_is_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A container may have 64 MB of it, and others need them too."""
     monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
+    monkeypatch.delenv("TMPDIR", raising=False)
     assert module._base(1 << 60) == tmp_path
+
+
+def test_a_folder_that_was_chosen_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever sets TMPDIR has it there."""
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    assert module._base(1) == tmp_path
