@@ -119,7 +119,10 @@ def by_hand(settings: Settings, statements: str) -> None:
 
 
 def test_all_kinds_of_change_become_a_migration(local: Settings) -> None:
-    """The migration makes all of it, may run twice, is taken back whole, and passes every check."""
+    """The migration makes all of it, may run twice, is taken back whole, and passes every check.
+
+    So does one that changes what is there.
+    """
     by_hand(local, BY_HAND)
     made = diff_migration("by_hand", settings=local)
     assert made.changed
@@ -139,12 +142,6 @@ def test_all_kinds_of_change_become_a_migration(local: Settings) -> None:
     assert report.findings == ()
     assert [each.skipped for each in report.steps if each.name != "lint"] == [""] * 6
 
-
-def test_changes_of_what_is_there_become_a_migration(local: Settings) -> None:
-    """What is changed may run twice and is taken back whole, as what is made."""
-    by_hand(local, BY_HAND)
-    made = diff_migration("by_hand", settings=local)
-    repair_history([made.version], status="applied", settings=local)
     by_hand(local, CHANGED)
     changed = diff_migration("changed", settings=local)
     assert (changed.not_covered, changed.not_taken_back, changed.not_twice) == ((), (), "")
@@ -166,14 +163,10 @@ def test_new_enum_value_that_is_used_at_once(local: Settings) -> None:
 
 def test_nothing_changed_writes_nothing(local: Settings) -> None:
     """Without a change by hand no file is written, and the task exits with 0."""
-    made = diff_migration("nothing", settings=local)
-    assert not made.changed
-    assert made.path is None
-    assert made.next_step == ""
-    assert [each.name for each in local.migrations_dir.iterdir()] == [BASE]
     running = inv(local, "migrate.diff", "nothing")
     assert "nothing was changed by hand" in running.communicate()[0]
     assert running.returncode == 0
+    assert [each.name for each in local.migrations_dir.iterdir()] == [BASE]
 
 
 def test_files_and_history_have_to_agree(local: Settings) -> None:
