@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ from riptide import (
     rollback_migrations,
 )
 from riptide.database import HISTORY
+from riptide.migrations.init import absent
 from riptide.migrations.lock import CLI_SESSION, push_lock
 from riptide.results import MigrationState
 from riptide.settings import Settings
@@ -559,9 +561,18 @@ def test_created_migration_is_taken_by_the_cli(empty: Settings) -> None:
 
 
 def test_initialize_makes_a_project_that_works(tmp_path: Path) -> None:
-    """`supabase init` by the real CLI makes a project whose settings load; twice is once."""
+    """`supabase init` by the real CLI makes a project whose settings load; twice is once.
+
+    In a git repository the CLI writes more, and that is said too.
+    """
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
+    expected = absent(tmp_path)
+    assert len(expected) == 5
     made = initialize_supabase(tmp_path)
-    assert (tmp_path / "supabase" / "config.toml") in made.created
+    assert {f"{each.relative_to(tmp_path)}" for each in made.created} == {
+        each.rstrip("/") for each in expected
+    }
+    assert absent(tmp_path) == []
     assert Settings.load(tmp_path, environ={}).config.db_port == 54322
     assert initialize_supabase(tmp_path).created == ()
 

@@ -35,6 +35,15 @@ _RLS_TOML = """\
 """
 
 
+def absent(root: Path) -> list[str]:
+    """Give what `initialize_supabase` would write, from the project's folder."""
+    folders = [f"supabase/{each}/" for each in ("migrations", "rollbacks")]
+    files = [f"supabase/{each}" for each in ("config.toml", "rls.toml", ".gitignore")]
+    there = {each for each in folders if (root / each).is_dir()}
+    there |= {each for each in files if (root / each).exists()}
+    return [each for each in (files[0], *folders, *files[1:]) if each not in there]
+
+
 def initialize_supabase(
     root: Path | str | None = None,
     *,
@@ -66,7 +75,8 @@ def initialize_supabase(
     if not folder.is_dir():
         raise ConfigError(f"{folder} is not a folder", state="nothing was written")
     created: list[Path] = []
-    config = folder / "supabase" / "config.toml"
+    config, ignore = (folder / "supabase" / name for name in ("config.toml", ".gitignore"))
+    ignored = ignore.exists()
     if not config.is_file():
         runner = runner or SubprocessRunner()
         bare = Settings.bare(folder, ProjectConfig(project_id=folder.name))
@@ -82,7 +92,6 @@ def initialize_supabase(
             if not path.is_dir():
                 path.mkdir(parents=True)
                 created.append(path)
-        ignore = folder / "supabase" / ".gitignore"
         intent = folder / "supabase" / "rls.toml"
         if not intent.exists():
             intent.write_text(_RLS_TOML, encoding="utf-8")
@@ -92,6 +101,7 @@ def initialize_supabase(
                 "# Written by the Supabase CLI and by the local stack\n.branches\n.temp\n",
                 encoding="utf-8",
             )
+        if not ignored:  # in a git repository the CLI has written it
             created.append(ignore)
     except OSError as error:
         raise ConfigError(

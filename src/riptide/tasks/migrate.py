@@ -5,6 +5,7 @@ With no name after it, ``inv migrate`` is ``inv migrate.status``.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from invoke.exceptions import Exit
@@ -49,13 +50,14 @@ __all__ = [
 def init(c: Context, json: bool = False) -> None:
     """Make this folder a Supabase project: config.toml, migrations, rollbacks."""
     from riptide import render
+    from riptide.migrations.init import absent, initialize_supabase
     from riptide.render import migrations as show
 
     if is_dry(c):
-        render.lines(["supabase init", "mkdir supabase/migrations supabase/rollbacks"])
+        left = absent(Path.cwd())
+        first = ["supabase init"] if "supabase/config.toml" in left else []
+        render.lines([*first, *(f"write {each}" for each in left[len(first) :])] or ["nothing"])
         return
-    from riptide.migrations.init import initialize_supabase
-
     with render.progress() as progress:
         made = initialize_supabase(progress=progress)
     if json:
