@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from riptide.settings import Settings
 
+_HISTORY = "supabase_migrations.schema_migrations"
 _CLEAN = """
 do $$
 declare
@@ -43,6 +44,25 @@ drop schema if exists other cascade;
 drop schema if exists supabase_migrations cascade;
 delete from auth.users;
 """
+
+
+def record(settings: Settings, *paths: Path) -> None:
+    """Apply files and write them into the history, quicker than the CLI does."""
+    from riptide.migrations.sql import split
+
+    with psycopg.connect(settings.local_db_url) as connection:
+        connection.execute("create schema if not exists supabase_migrations")
+        connection.execute(
+            f"create table if not exists {_HISTORY} (version text primary key, "
+            "statements text[], name text)".encode()
+        )
+        for path in paths:
+            text = path.read_text(encoding="utf-8")
+            connection.execute(text.encode())
+            version, _, name = path.stem.partition("_")
+            statements = [each.text for each in split(text)]
+            insert = f"insert into {_HISTORY} (version, statements, name) values (%s, %s, %s)"
+            connection.execute(insert.encode(), [version, statements, name])
 
 
 @dataclass(frozen=True)
@@ -84,17 +104,16 @@ class Database:
 
     def apply(self, *statements: tuple[int, str]) -> None:
         """Run migrations and write them into the history, quicker than the CLI does."""
-        history = "supabase_migrations.schema_migrations"
         with psycopg.connect(self.settings.local_db_url) as connection:
             connection.execute("create schema if not exists supabase_migrations")
             connection.execute(
-                f"create table if not exists {history} (version text primary key, "
+                f"create table if not exists {_HISTORY} (version text primary key, "
                 "statements text[], name text)".encode()
             )
             for number, text in statements:
                 if text.strip():
                     connection.execute(text.encode())
-                insert = f"insert into {history} (version, statements, name) values (%s, %s, 'm')"
+                insert = f"insert into {_HISTORY} (version, statements, name) values (%s, %s, 'm')"
                 connection.execute(insert.encode(), [f"202501{number:02}000000", [text]])
 
     def given(self, number: int, up: str, down: str | None = "") -> str:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
+from _database import record
 from _inv import inv
 
 from riptide import (
     ConfigError,
     DriftError,
     MigrationError,
-    apply_migrations,
     check_migrations,
     diagnose_history,
     diff_migration,
@@ -89,7 +89,8 @@ def stack(make_project: Callable[..., Settings]) -> Settings:
 @pytest.fixture
 def local(stack: Settings) -> Iterator[Settings]:
     """Give it with one migration applied, and put it back afterwards."""
-    (stack.migrations_dir / BASE).write_text(
+    path = stack.migrations_dir / BASE
+    path.write_text(
         "create table if not exists public.base (id bigint primary key, name text);\n"
         "do $$ begin create publication published for table public.base;\n"
         "exception when duplicate_object then null; end $$;\n"
@@ -97,7 +98,7 @@ def local(stack: Settings) -> Iterator[Settings]:
     (stack.rollbacks_dir / BASE).write_text(
         "drop publication published;\ndrop table public.base;\n"
     )
-    apply_migrations(settings=stack)
+    record(stack, path)
     yield stack
     for folder in (stack.migrations_dir, stack.rollbacks_dir):
         for path in folder.iterdir():

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
+from _database import record
 from _inv import inv
 
 from riptide import (
     ConfigError,
-    apply_migrations,
     diagnose_history,
     list_migrations,
     open_stack,
@@ -39,9 +39,7 @@ def stack(make_project: Callable[..., Settings]) -> Settings:
 @pytest.fixture
 def pushed(stack: Settings) -> Iterator[Settings]:
     """Give it with three migrations applied, and empty it afterwards."""
-    for version in (ONE, TWO, THREE):
-        write(stack, version, f"t{version[7]}")
-    apply_migrations(settings=stack)
+    record(stack, *(write(stack, each, f"t{each[7]}") for each in (ONE, TWO, THREE)))
     yield stack
     for path in stack.migrations_dir.iterdir():
         path.unlink()
