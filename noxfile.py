@@ -44,12 +44,18 @@ SHORT_LIVED = {"BUN_JSC_useBaselineJIT": "0", "BUN_JSC_useGC": "0"}
 # Each has a stack of its own: the tests share nothing, and this shows it. One more than CI's
 # smallest machine has cores, as a test waits for other programs half of its time. A module that
 # starts a stack for itself is one worker's (conftest.py), so that it is started once.
-WORKERS = ("--numprocesses=3", "--dist=loadgroup", "--no-loadscope-reorder")
-# Each stack is a copy of a thousand files that is thrown away a minute later. In memory that takes
-# a quarter off the processors' work; on an ext4 without a journal, as virtual machines have, where
-# an inode that was freed within a minute is passed over one by one, it is most of it.
+WORKERS = ("--numprocesses=3", "--dist=loadscope", "--no-loadscope-reorder")
+# Each stack is a copy of a thousand files that is thrown away a minute later. To have them in
+# memory takes up to a quarter off the processors' work: an ext4 without a journal passes over each
+# inode that was freed within the last minute, one by one.
 MEMORY = Path("/dev/shm")
 ROOM = 4 << 30  # bytes; the tests have been seen to take 1.1 GB
+# What the stack runs is installed by it, as the tests would.
+TOOLCHAIN = """
+from riptide.settings import Settings
+from riptide.toolchain import ensure_toolchain
+ensure_toolchain(Settings.load())
+"""
 # Where to install, and as whom to run: a matter of the machine.
 KEPT = ("RIPTIDE_CACHE_DIR", "RIPTIDE_RUN_AS")
 
@@ -95,7 +101,7 @@ def faults(session: nox.Session) -> None:
 def matrix(session: nox.Session) -> None:
     """Run the unit tests on every supported Python that is here."""
     install(session, "test")
-    run_tests(session, "tests/unit")
+    run_tests(session, "tests/unit", "--numprocesses=auto")
 
 
 @nox.session
@@ -135,24 +141,29 @@ def bench(session: nox.Session) -> None:
     session.run("python", "scripts/bench.py", *session.posargs, env=without_foreign(KEPT))
 
 
-# Where it cannot be installed the tests that need it say why.
-TOOLCHAIN = """
-from riptide.settings import Settings
-from riptide.toolchain import ensure_toolchain
-ensure_toolchain(Settings.load())
-"""
-
-
 @contextmanager
 def toolchain_meanwhile(session: nox.Session) -> Iterator[None]:
-    """Install in CI what later sessions need, from the network, while mypy works on one core."""
+    """Install in CI what later sessions need, from the network, while mypy works on one core.
+
+    Where it cannot be installed the tests that need it say why.
+    """
     if not IN_CI:
         yield
         return
     python = str(Path(session.bin) / ("python.exe" if os.name == "nt" else "python"))
-    nowhere = subprocess.DEVNULL
-    with subprocess.Popen([python, "-c", TOOLCHAIN], stdin=nowhere, stdout=nowhere, stderr=nowhere):
-        yield
+    out = without_foreign(KEPT)
+    with subprocess.Popen(
+        [python, "-c", TOOLCHAIN],
+        env={name: value for name, value in os.environ.items() if name not in out},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as installing:
+        try:
+            yield
+        except BaseException:
+            installing.terminate()
+            raise
 
 
 def group(name: str) -> tuple[str, ...]:
@@ -185,9 +196,18 @@ def temporary_folder() -> Iterator[str | None]:
     if os.environ.get("TMPDIR") or not usable(MEMORY):
         yield None
         return
-    with tempfile.TemporaryDirectory(prefix="riptide-nox-", dir=MEMORY) as folder:
+    for left in MEMORY.glob("riptide-nox-*-*"):  # by one that was killed
+        try:
+            os.kill(int(left.name.split("-")[2]), 0)
+        except ProcessLookupError:
+            shutil.rmtree(left, ignore_errors=True)
+        except (PermissionError, ValueError):  # another user's, or not ours at all
+            continue
+    with tempfile.TemporaryDirectory(
+        prefix=f"riptide-nox-{os.getpid()}-", dir=MEMORY, ignore_cleanup_errors=True
+    ) as folder:
         # As root PostgreSQL runs as somebody else, who has to get to its data.
-        Path(folder).chmod(0o755)
+        Path(folder).chmod(0o711)
         yield folder
 
 

@@ -53,7 +53,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @cache
 def shares(file: str) -> bool:
     """Whether the tests of a module share something, a stack mostly, that takes long to make."""
-    return 'scope="module"' in (ROOT / file).read_text(encoding="utf-8")
+    text = (ROOT / file).read_text(encoding="utf-8")
+    return 'scope="module"' in text or "own_stack" in text or "db: Database" in text
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -62,7 +63,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
     As ``--dist=loadgroup`` would, which xdist 3.8 does not do with pytest 9.2.
     """
-    if config.getoption("dist") != "loadgroup":
+    if config.getoption("dist") != "loadscope":
         return None
     from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 

@@ -195,8 +195,8 @@ class DataLossError(MigrationError):
     """What was asked for would lose rows and was not confirmed; nothing was changed.
 
     Attributes:
-        result: Of a rollback that was refused as a whole: what would have gone, with its counts,
-            as ``dry_run`` gives it; else ``None``.
+        result: Of a rollback that was refused as a whole: its ``migrations`` have what would have
+            gone, with the counts, and ``rolled_back`` is empty. Else ``None``.
     """
 
     exit_code = 3

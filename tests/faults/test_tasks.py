@@ -80,22 +80,22 @@ def test_push_that_is_ended_takes_its_cli_along(started: Started) -> None:
     while "supabase db push" not in process.stdout.readline():
         pass
     deadline = time.monotonic() + 20
-    while not _clis(process) and time.monotonic() < deadline:
+    while not _clis(settings) and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert _clis(process)
+    assert _clis(settings)
     process.send_signal(signal.SIGTERM)
     output, _ = process.communicate(timeout=60)
     assert (process.returncode, "ended by SIGTERM" in output) == (143, True), output
-    assert not _clis(process)
+    assert not _clis(settings)
 
 
-def _clis(process: subprocess.Popen[str]) -> list[int]:
-    """Give the Supabase CLIs that work for an `inv`, in the copy of the project that it made."""
-    copy = f"{os.sep}riptide-push-{process.pid}-"
+def _clis(settings: Settings) -> list[int]:
+    """Give the Supabase CLIs that push for a project."""
+    root = str(settings.root)
     return [
         each.pid
         for each in psutil.process_iter(["cmdline", "cwd"])
-        if "push" in (each.info["cmdline"] or []) and copy in (each.info["cwd"] or "")
+        if "push" in (each.info["cmdline"] or []) and each.info["cwd"] == root
     ]
 
 

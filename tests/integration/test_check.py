@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
@@ -347,14 +348,11 @@ DRIFT = {
 def test_drift_of_the_database_is_listed(running: Settings) -> None:
     """What was changed by hand is told object by object, and nothing when it is undone."""
     only = {"files", "lint", "apply", "twice", "rollback", "cycle"}
-    with psycopg.connect(running.local_db_url, autocommit=True) as connection:
-        for change, _, _ in DRIFT.values():
+    with psycopg.connect(running.local_db_url, autocommit=True) as connection, ExitStack() as undo:
+        for change, _, back in DRIFT.values():
             connection.execute(change.encode())
-        try:
-            report = check_migrations(settings=running, skip=only)
-        finally:
-            for _, _, back in DRIFT.values():
-                connection.execute(back.encode())
+            undo.callback(connection.execute, back.encode())
+        report = check_migrations(settings=running, skip=only)
     assert told(report) == {("target", "error", "", None)}
     (found,) = report.findings
     for what, (_, line, _) in DRIFT.items():

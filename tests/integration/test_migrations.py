@@ -25,7 +25,7 @@ from riptide import (
     rollback_migrations,
 )
 from riptide.database import HISTORY
-from riptide.migrations.init import absent
+from riptide.migrations.init import would_write
 from riptide.migrations.lock import CLI_SESSION, push_lock
 from riptide.results import MigrationState
 from riptide.settings import Settings
@@ -566,13 +566,11 @@ def test_initialize_makes_a_project_that_works(tmp_path: Path) -> None:
     In a git repository the CLI writes more, and that is said too.
     """
     subprocess.run(["git", "init", "-q", tmp_path], check=True)
-    expected = absent(tmp_path)
+    expected = would_write(tmp_path)
     assert len(expected) == 5
     made = initialize_supabase(tmp_path)
-    assert {f"{each.relative_to(tmp_path)}" for each in made.created} == {
-        each.rstrip("/") for each in expected
-    }
-    assert absent(tmp_path) == []
+    assert [each.relative_to(tmp_path).as_posix() for each in made.created] == expected
+    assert would_write(tmp_path) == []
     assert Settings.load(tmp_path, environ={}).config.db_port == 54322
     assert initialize_supabase(tmp_path).created == ()
 

@@ -210,40 +210,51 @@ def test_eight_pushes_at_once(project: Settings) -> None:
     for number in range(2, 6):
         write(project, f"2025010{number}000000_m.sql", f"create table public.m{number} (id int);")
     at_once = [inv(project, "migrate.push") for _ in range(8)]
-    said = [(each.communicate(timeout=120)[0], each.returncode) for each in at_once]
+    try:
+        said = [(each.communicate(timeout=120)[0], each.returncode) for each in at_once]
+    finally:
+        for each in at_once:
+            each.kill()
     assert [code for _, code in said] == [0] * 8, said
     applied = sorted(text.count("applied 4 migrations") for text, _ in said)
     assert applied == [0] * 7 + [1], said
     assert tables(project) == {"one", "m2", "m3", "m4", "m5"}
 
 
-# Stands before the CLI, and does in its place what an editor may do at that moment.
+# Stands before the CLI, and does in its place what an editor may do before it reads, or afterwards.
 EDITOR = """\
 #!/bin/sh
-echo 'create table public.edited (id int);' > '{folder}/{two}'
-echo 'create table public.added (id int);' > '{folder}/20250103000000_added.sql'
-exec '{cli}' "$@"
+edit() {{ echo 'create table public.edited (id int);' > '{folder}/{two}'; }}
+[ {when} = before ] && edit
+'{cli}' "$@"
+code=$?
+[ {when} = after ] && edit
+exit $code
 """
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a shell")
-def test_what_is_written_while_the_cli_starts_is_left_for_the_next_push(
-    project: Settings, tmp_path: Path
-) -> None:
-    """What the CLI applies is what was planned, though files change before it reads them."""
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_edit_while_the_cli_runs_is_told(project: Settings, tmp_path: Path, when: str) -> None:
+    """What was applied is held to what was planned; an edit that came too late fails nothing."""
     write(project, TWO, "create table public.two (id int);\n")
     real = find_cli(project, runner=SubprocessRunner())
     editor = tmp_path / "supabase"
-    script = EDITOR.format(folder=project.migrations_dir, two=TWO, cli=real)
+    script = EDITOR.format(folder=project.migrations_dir, two=TWO, cli=real, when=when)
     editor.write_text(script, encoding="utf-8")
     editor.chmod(0o755)
-    result = apply_migrations(settings=replace(project, cli_path=editor))
-    assert result.applied == (TWO,)
-    assert tables(project) == {"one", "two"}
-    states = [each.state for each in list_migrations(settings=project).migrations]
-    assert states == [MigrationState.APPLIED, MigrationState.DRIFTED, MigrationState.PENDING]
-    with pytest.raises(DriftError, match="edited after being applied"):
-        apply_migrations(settings=project)
+    said: list[str] = []
+    edited = replace(project, cli_path=editor)
+    if when == "after":
+        assert apply_migrations(settings=edited, progress=said.append).applied == (TWO,)
+        assert f"{TWO} was edited too late: it is applied as it was planned" in said
+        assert tables(project) == {"one", "two"}
+        return
+    with pytest.raises(DriftError, match="in the moment in which the push began") as caught:
+        apply_migrations(settings=edited)
+    assert caught.value.detail == f"  {TWO}: what was applied is not what was planned"
+    assert "all pending files are applied" in (caught.value.state or "")
+    assert tables(project) == {"one", "edited"}
 
 
 def test_large_file_is_taken(project: Settings) -> None:

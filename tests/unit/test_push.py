@@ -53,8 +53,6 @@ def cli(monkeypatch: pytest.MonkeyPatch) -> None:
     """Put the CLI at a place of the test's own."""
     monkeypatch.setattr("riptide.toolchain.find_cli", lambda *_, **__: Path("/bin/supabase"))
     monkeypatch.setattr("riptide.migrations.push.push_lock", lambda *_, **__: nullcontext())
-    # The copy that the CLI is run in has a name of its own each time: test_frozen.py has it.
-    monkeypatch.setattr("riptide.migrations.push.frozen", lambda seen, *_: nullcontext(seen))
 
 
 def files(settings: Settings, *versions: str) -> list[Path]:

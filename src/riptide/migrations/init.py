@@ -35,13 +35,18 @@ _RLS_TOML = """\
 """
 
 
-def absent(root: Path) -> list[str]:
+_WRITTEN = (
+    "supabase/config.toml",
+    "supabase/migrations",
+    "supabase/rollbacks",
+    "supabase/rls.toml",
+    "supabase/.gitignore",
+)
+
+
+def would_write(root: Path) -> list[str]:
     """Give what `initialize_supabase` would write, from the project's folder."""
-    folders = [f"supabase/{each}/" for each in ("migrations", "rollbacks")]
-    files = [f"supabase/{each}" for each in ("config.toml", "rls.toml", ".gitignore")]
-    there = {each for each in folders if (root / each).is_dir()}
-    there |= {each for each in files if (root / each).exists()}
-    return [each for each in (files[0], *folders, *files[1:]) if each not in there]
+    return [each for each in _WRITTEN if not (root / each).exists()]
 
 
 def initialize_supabase(

@@ -88,7 +88,7 @@ def usable(found: MigrationList, settings: Settings, *, include_all: bool) -> di
         MigrationError: A file cannot be used.
         DriftError: History and files contradict each other.
     """
-    _refuse_contradictions(found, include_all=include_all)
+    _refuse_contradictions(found, settings, include_all=include_all)
     paths = [each.path for each in found.pending if each.path is not None]
     return {path.name: text_of(path, settings) for path in paths}
 
@@ -159,14 +159,15 @@ def identity(settings: Settings) -> str:
         return ""
 
 
-def _refuse_contradictions(found: MigrationList, *, include_all: bool) -> None:
+def _refuse_contradictions(found: MigrationList, settings: Settings, *, include_all: bool) -> None:
+    flag = settings.target.flag
     missing = found.in_state(MigrationState.MISSING)
     if missing:
         raise DriftError(
             f"the database has {count(missing)} that this project has no file for",
             detail=listed(missing),
             state=f"nothing was applied to {found.target}",
-            next_step="get the files (git pull?); or, if they are gone: inv migrate.repair",
+            next_step=f"get the files (git pull?); or, if they are gone: inv migrate.repair{flag}",
         )
     drifted = found.in_state(MigrationState.DRIFTED)
     if drifted:
@@ -174,8 +175,8 @@ def _refuse_contradictions(found: MigrationList, *, include_all: bool) -> None:
             f"{count(drifted)} {'was' if len(drifted) == 1 else 'were'} edited after being applied",
             detail=listed(drifted),
             state=f"nothing was applied to {found.target}",
-            next_step="inv migrate.status --diff shows the edit; undo it, and put the change into "
-            "a migration of its own: inv migrate.new <name>",
+            next_step=f"inv migrate.status --diff{flag} shows the edit; undo it, and put the "
+            "change into a migration of its own: inv migrate.new <name>",
         )
     late = found.in_state(MigrationState.OUT_OF_ORDER)
     if late and not include_all:
@@ -183,7 +184,7 @@ def _refuse_contradictions(found: MigrationList, *, include_all: bool) -> None:
             f"{count(late)} would be applied after newer ones",
             detail=listed(late),
             state=f"nothing was applied to {found.target}",
-            next_step="give them a later version, or `inv migrate.push --include-all`",
+            next_step=f"give them a later version, or `inv migrate.push --include-all{flag}`",
         )
 
 

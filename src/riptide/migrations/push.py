@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from riptide.errors import DriftError, Interrupted, RiptideError, StackError
 from riptide.migrations.concurrent import Watch
-from riptide.migrations.frozen import frozen
+from riptide.migrations.edited import confirm_texts, marks_of
 from riptide.migrations.history import applied_versions, list_migrations
 from riptide.migrations.lock import LOCK_WAIT, lockable, push_lock
 from riptide.migrations.outcome import count, failed, interrupted, overtaken
@@ -47,9 +47,8 @@ def apply_migrations(
 
     Each file runs in one transaction; the first that fails ends the push and leaves nothing of
     itself behind (https://supabase.com/docs/reference/cli/supabase-db-push). A file that only did
-    not get a lock in time is tried again, up to four times. What is applied is what was looked at:
-    the CLI reads the pending files in a copy, and whatever is written meanwhile is left for the
-    next push.
+    not get a lock in time is tried again, up to four times. Afterwards history and statements are
+    held to what was planned.
 
     Args:
         settings: The project's; by default those of the current folder.
@@ -71,7 +70,8 @@ def apply_migrations(
         ConfigError: There is no project here, or the target cannot be locked.
         MigrationError: A file cannot be used, or the database refused it; with file and line.
         DriftError: History and files contradict each other, or files were changed since they were
-            planned or rehearsed; nothing was applied.
+            planned or rehearsed; nothing was applied. Or one was edited in the moment in which the
+            CLI began; its ``state`` says that all are applied.
         StackError: The target is local, and this project's stack does not run.
         DatabaseError: The database cannot be reached.
         LockTimeoutError: Another push or rollback did not end within ``lock_wait``.
@@ -105,13 +105,11 @@ def apply_migrations(
             session = stack.enter_context(lock)
             # Once more: whoever held the lock may have applied what was pending.
             before = list_migrations(settings=settings, runner=runner)
+            marks = marks_of(before)
             texts = usable(before, settings, include_all=include_all)
             refuse_changed(texts, known, settings)
         if before.pending or include_seed:
-            clock = Clock(len(texts), progress)
-            with _nothing_applied(settings):
-                seen = stack.enter_context(frozen(settings, before, texts))
-                cli = _cli(settings, seen, runner, progress)
+            cli, clock = _cli(settings, runner, progress), Clock(len(texts), progress)
             argv = cli.push_argv(
                 dry_run=dry_run, include_all=include_all, include_seed=include_seed
             )
@@ -128,6 +126,7 @@ def apply_migrations(
                     raise failed(answer, clock, settings, before, texts, runner, watch)
                 if not dry_run:
                     _confirm(before, _history_after(settings, before, runner))
+                    confirm_texts(settings, marks, texts, progress)
                     watch.confirm()
             except (KeyboardInterrupt, SystemExit):  # SIGTERM raises the second
                 error = interrupted(session, settings, before, texts, runner)
@@ -152,18 +151,12 @@ def _nothing_applied(settings: Settings) -> Iterator[None]:
         raise Interrupted("nothing was applied", again) from None
 
 
-def _cli(
-    settings: Settings,
-    seen: Settings,
-    runner: Runner,
-    progress: Callable[[str], None] | None,
-) -> SupabaseCLI:
-    """Give the project's CLI, to be run in the folder of ``seen``."""
+def _cli(settings: Settings, runner: Runner, progress: Callable[[str], None] | None) -> SupabaseCLI:
     from riptide.cli import SupabaseCLI
     from riptide.toolchain import find_cli
 
     binary = find_cli(settings, runner=runner, progress=progress, state="nothing was applied")
-    return SupabaseCLI(binary, seen, runner)
+    return SupabaseCLI(binary, settings, runner)
 
 
 def _rehearse(
@@ -213,7 +206,8 @@ def _confirm(before: MigrationList, after: Sequence[str]) -> None:
     if others:
         raise DriftError(
             f"the history holds {', '.join(others[:8])} too, which was not planned",
-            detail="  Somebody has pushed without the lock, or a migration wrote it.",
+            detail="  A file came in the moment in which the push began, somebody has pushed "
+            "without the lock,\n  or a migration wrote it.",
             state="all that was planned is applied too",
             next_step="inv migrate.status",
         )

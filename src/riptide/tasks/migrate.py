@@ -50,11 +50,11 @@ __all__ = [
 def init(c: Context, json: bool = False) -> None:
     """Make this folder a Supabase project: config.toml, migrations, rollbacks."""
     from riptide import render
-    from riptide.migrations.init import absent, initialize_supabase
+    from riptide.migrations.init import initialize_supabase, would_write
     from riptide.render import migrations as show
 
     if is_dry(c):
-        left = absent(Path.cwd())
+        left = would_write(Path.cwd())
         first = ["supabase init"] if "supabase/config.toml" in left else []
         render.lines([*first, *(f"write {each}" for each in left[len(first) :])] or ["nothing"])
         return
