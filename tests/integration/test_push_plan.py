@@ -225,10 +225,10 @@ def test_eight_pushes_at_once(project: Settings) -> None:
 EDITOR = """\
 #!/bin/sh
 edit() {{ echo 'create table public.edited (id int);' > '{folder}/{two}'; }}
-[ {when} = before ] && edit
+[ "$2 {when}" = "push before" ] && edit
 '{cli}' "$@"
 code=$?
-[ {when} = after ] && edit
+[ "$2 {when}" = "push after" ] && edit
 exit $code
 """
 
