@@ -97,3 +97,17 @@ def test_a_plan_that_has_no_room_is_told_as_it_is(pending: Database) -> None:
     assert "state: nothing was applied" in said
     assert pending.tables() == set()
     assert list_migrations(settings=pending.settings).applied == ()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has /dev/full")
+def test_a_refusal_that_has_no_room_is_one(db: Database) -> None:
+    """Where what would have gone cannot be printed, the refusal is told, and is the exit code's."""
+    db.given(1, "create table public.one (id int);", "drop table public.one;")
+    db.sql("insert into public.one values (1)")
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        process = inv_to(full, subprocess.PIPE, db.settings, "migrate.rollback", "--json")
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 3, said
+    assert "error: 1 row would be lost" in said
+    assert "state: nothing was changed" in said
+    assert db.tables() == {"one"}

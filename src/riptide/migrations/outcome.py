@@ -169,7 +169,7 @@ def _looked_up(
     planned = {each.version for each in before.pending}
     pending = tuple(each for each in after.pending if each.version in planned)
     done = len(before.pending) - len(pending)
-    others = ", nothing of the others" if done else ""
+    others = ", nothing of the others" if done and pending else ""
     return f"{done} of {count(before.pending)} applied{others}", pending
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
 from invoke.exceptions import Exit
 
-from riptide.errors import ConfigError, DataLossError
+from riptide.errors import ConfigError, DataLossError, RiptideError
 from riptide.tasks._task import (
     JSON_HELP,
     TARGET_HELP,
@@ -90,7 +91,8 @@ def rollback(
             )
     except DataLossError as error:
         if json and error.result is not None:
-            render.as_json(error.result)
+            with suppress(RiptideError):  # no room for it: the refusal is what is to be told
+                render.as_json(error.result)
         raise
     if json:
         render.as_json(result)
