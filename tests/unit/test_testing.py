@@ -201,6 +201,27 @@ def test_copy_of_a_project(settings: Settings, tmp_path: Path) -> None:
     assert settings.config.project_id in (project / "supabase" / "config.toml").read_text()
 
 
+@pytest.mark.skipif(os.name == "nt", reason="few users may make links on Windows")
+def test_templates_are_copied(settings: Settings, tmp_path: Path) -> None:
+    """The Supabase CLI refuses an e-mail template that a link leads to."""
+    project, copy = settings.root, tmp_path / "copy"
+    config = project / "supabase" / "config.toml"
+    config.write_text(
+        '[auth.email.template.invite]\ncontent_path = "./mails/en/invite.html"\n'
+        '[auth.email.notification.password_changed]\ncontent_path = "changed.html"\n'
+        '[auth.email.template.recovery]\ncontent_path = "../elsewhere.html"\n'
+    )
+    (project / "mails" / "en").mkdir(parents=True)
+    for name in ("mails/en/invite.html", "mails/en/other.html", "mails/logo.svg", "changed.html"):
+        (project / name).write_text(name)
+    root = copy_project(project, copy)
+    for name in ("mails/en/invite.html", "changed.html"):
+        assert (root / name).resolve() == copy.resolve() / name
+        assert (root / name).read_text() == name
+    for name in ("mails/en/other.html", "mails/logo.svg"):
+        assert (root / name).samefile(project / name)
+
+
 # --- the plugin ----------------------------------------------------------------------------------
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from riptide._access import is_root, make_folder
@@ -92,8 +93,9 @@ def _start(
 def copy_project(project: Path, root: Path) -> Path:
     """Copy ``supabase/`` to a new folder, and link to whatever else the project has.
 
-    The links are for what leads out of ``supabase/``: seeds and templates that ``config.toml``
-    names, ``.env``, the Supabase CLI in ``node_modules``.
+    The links are for what leads out of ``supabase/``: seeds that ``config.toml`` names, ``.env``,
+    the Supabase CLI in ``node_modules``. E-mail templates are copied wherever they are: the CLI
+    refuses one that is not really below the project's folder.
 
     Args:
         project: The folder that has ``supabase/config.toml``.
@@ -117,9 +119,50 @@ def copy_project(project: Path, root: Path) -> Path:
         ignore=shutil.ignore_patterns(*_LEFT_OUT),
         ignore_dangling_symlinks=True,
     )
+    for path in _templates(project):
+        _copy_really(project, root, path)
     if is_root():
         (root / "supabase").chmod(0o755)  # whatever it was there: PostgreSQL's data is in it
     return root
+
+
+def _templates(project: Path) -> list[PurePosixPath]:
+    """Give what ``config.toml`` has e-mails made of, from the project's folder.
+
+    A path of https://supabase.com/docs/guides/local-development/customizing-email-templates.
+    """
+    from riptide._toml import read_toml
+
+    _, config = read_toml(project / "supabase" / "config.toml")
+    auth = config.get("auth")
+    emails = auth.get("email") if isinstance(auth, dict) else None
+    emails = emails if isinstance(emails, dict) else {}
+    groups = [emails.get(each) for each in ("template", "notification")]
+    found = [
+        each.get("content_path")
+        for group in groups
+        if isinstance(group, dict)
+        for each in group.values()
+        if isinstance(each, dict)
+    ]
+    paths = [PurePosixPath(each) for each in found if isinstance(each, str)]
+    return [each for each in paths if not each.is_absolute() and ".." not in each.parts]
+
+
+def _copy_really(project: Path, root: Path, path: PurePosixPath) -> None:
+    """Have a file in the copy itself, and links only beside the way that leads to it."""
+    origin, copy = project, root
+    for part in path.parts[:-1]:
+        origin, copy = origin / part, copy / part
+        if copy.is_symlink():
+            copy.unlink()
+            copy.mkdir()
+            for each in origin.iterdir():
+                (copy / each.name).symlink_to(each, target_is_directory=each.is_dir())
+    origin, copy = origin / path.name, copy / path.name
+    if copy.is_symlink():
+        copy.unlink()
+        shutil.copy2(origin, copy)
 
 
 def _end(folder: Path) -> None:
