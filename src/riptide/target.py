@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from riptide.errors import ConfigError
@@ -32,10 +32,12 @@ class Target:
             ours that is deleted afterwards, its password no secret).
         url: The database's URL, password included, each part percent-encoded; empty for
             ``linked``.
+        by_url: Whether a person gave the URL itself, and not ``remote``, which may be another one.
     """
 
     kind: str = LOCAL
     url: str = field(default="", repr=False)
+    by_url: bool = field(default=False, compare=False)
 
     @property
     def is_local(self) -> bool:
@@ -57,7 +59,9 @@ class Target:
         """What a command has to say to mean it, with a space before; empty for the local one."""
         if self.is_local:
             return ""
-        return f" --target {LINKED if self.kind == LINKED else 'remote'}"
+        if self.kind == LINKED:
+            return f" --target {LINKED}"
+        return " --target <the same URL>" if self.by_url else f" --target {REMOTE}"
 
     @property
     def address(self) -> str:
@@ -116,7 +120,7 @@ def choose_target(given: str | None, env: Mapping[str, str], config: ProjectConf
     from riptide._url import canonical
 
     origin = "SUPABASE_DB_URL" if given == REMOTE else "--target"
-    return Target(kind=REMOTE, url=canonical(url, origin))
+    return Target(kind=REMOTE, url=canonical(url, origin), by_url=given != REMOTE)
 
 
 def require_url(target: Target) -> None:
@@ -149,4 +153,4 @@ def session_target(target: Target) -> Target | None:
     if not re.fullmatch(rf"[\w.-]+\.supabase\.(?:com|co):{TRANSACTION_POOLER_PORT}", host):
         return None
     direct = f"{host.rpartition(':')[0]}:5432"
-    return Target(kind=target.kind, url=target.url.replace(f"@{host}/", f"@{direct}/", 1))
+    return replace(target, url=target.url.replace(f"@{host}/", f"@{direct}/", 1))

@@ -145,6 +145,21 @@ def test_targets(root: Path) -> None:
         Settings.load(root, environ={}, target="staging")
 
 
+def test_next_command_means_the_same_target(root: Path) -> None:
+    """`remote` may be another database than the URL that was given, which has a password."""
+    url = "postgresql://postgres:hush@db.example.com:5432/postgres"
+    flags = {
+        given: Settings.load(root, target=given, environ={"SUPABASE_DB_URL": f"{url}2"}).target.flag
+        for given in ("local", "linked", "remote", url)
+    }
+    assert flags == {
+        "local": "",
+        "linked": " --target linked",
+        "remote": " --target remote",
+        url: " --target <the same URL>",
+    }
+
+
 def test_dotenv_takes_what_python_dotenv_takes(tmp_path: Path) -> None:
     """Comments, quotes, export and references are python-dotenv's."""
     path = tmp_path / ".env"
