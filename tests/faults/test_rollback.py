@@ -91,7 +91,7 @@ def test_killed_rollback_converges(db: Database) -> None:
                 time.sleep(moments.uniform(0, 1.0))
             else:
                 time.sleep(moments.uniform(0.1, 2.0))
-        if number % 3 == 0:
+        if number % 5 == 0:
             with started(db, *ALL) as after:
                 output, _ = after.communicate(timeout=120)
             assert after.returncode == 0, (seed, number, output)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
+from _database import record
 from _inv import inv
 
 from riptide import (
@@ -20,6 +21,7 @@ from riptide import (
     list_migrations,
     open_stack,
     plan_push,
+    rollback_migrations,
 )
 from riptide.database import HISTORY
 from riptide.results import MigrationState
@@ -47,8 +49,7 @@ def running(make_project: Callable[..., Settings]) -> Settings:
 @pytest.fixture
 def project(running: Settings) -> Iterator[Settings]:
     """Give that project, with one migration applied; emptied afterwards."""
-    write(running, ONE, "-- one\ncreate table public.one (id int);\n")
-    apply_migrations(settings=running)
+    record(running, write(running, ONE, "-- one\ncreate table public.one (id int);\n"))
     yield running
     for path in running.migrations_dir.iterdir():
         path.unlink()
@@ -93,6 +94,11 @@ def test_status_holds_files_to_what_was_applied(
     project: Settings, text: str, state: MigrationState, noted: str
 ) -> None:
     """The CLI's own stored statements tell an edit from a cosmetic one and from none."""
+    rollback = project.rollbacks_dir / ONE
+    rollback.write_text("drop table public.one;\n", encoding="utf-8")
+    rollback_migrations(settings=project)
+    rollback.unlink()
+    apply_migrations(settings=project)
     write(project, ONE, text)
     (found,) = list_migrations(settings=project).migrations
     assert found.state is state

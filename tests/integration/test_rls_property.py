@@ -108,7 +108,7 @@ def tables(draw: st.DrawFn) -> Table:
 
 @given(st.lists(tables(), min_size=TABLES, max_size=TABLES))
 @settings(
-    max_examples=3,
+    max_examples=2,
     deadline=None,
     database=None,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],  # to shrink one would take minutes

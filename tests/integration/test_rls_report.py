@@ -80,8 +80,7 @@ def test_the_page_is_sound(written: Path, project: Settings) -> None:
         assert secret not in text
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1100, 390])
+@pytest.mark.parametrize(("width", "scheme"), [(1100, "light"), (390, "dark")])
 def test_the_page_in_a_browser(
     scheme: Any, width: int, written: Path, browser: Browser, tmp_path: Path
 ) -> None:
