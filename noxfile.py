@@ -50,7 +50,7 @@ WORKERS = ("--numprocesses=3", "--dist=loadscope", "--no-loadscope-reorder")
 # inode that was freed within the last minute, one by one.
 MEMORY = Path("/dev/shm")
 ROOM = 4 << 30  # bytes; the tests have been seen to take 1.1 GB
-# What the stack runs is installed by it, as the tests would.
+# Installs what the stack runs, as the first test that starts one would.
 TOOLCHAIN = """
 from riptide.settings import Settings
 from riptide.toolchain import ensure_toolchain

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from riptide.settings import Settings
@@ -50,18 +51,26 @@ def record(settings: Settings, *paths: Path) -> None:
     """Apply files and write them into the history, quicker than the CLI does."""
     from riptide.migrations.sql import split
 
+    texts = {path: path.read_text(encoding="utf-8") for path in paths}
+    _apply(
+        settings,
+        {path.stem: (text, [each.text for each in split(text)]) for path, text in texts.items()},
+    )
+
+
+def _apply(settings: Settings, files: Mapping[str, tuple[str, list[str]]]) -> None:
+    """Run the text of each file and keep its statements; they are known by version and name."""
     with psycopg.connect(settings.local_db_url) as connection:
         connection.execute("create schema if not exists supabase_migrations")
         connection.execute(
             f"create table if not exists {_HISTORY} (version text primary key, "
             "statements text[], name text)".encode()
         )
-        for path in paths:
-            text = path.read_text(encoding="utf-8")
-            connection.execute(text.encode())
-            version, _, name = path.stem.partition("_")
-            statements = [each.text for each in split(text)]
-            insert = f"insert into {_HISTORY} (version, statements, name) values (%s, %s, %s)"
+        insert = f"insert into {_HISTORY} (version, statements, name) values (%s, %s, %s)"
+        for file, (text, statements) in files.items():
+            if text.strip():
+                connection.execute(text.encode())
+            version, _, name = file.partition("_")
             connection.execute(insert.encode(), [version, statements, name])
 
 
@@ -104,17 +113,8 @@ class Database:
 
     def apply(self, *statements: tuple[int, str]) -> None:
         """Run migrations and write them into the history, quicker than the CLI does."""
-        with psycopg.connect(self.settings.local_db_url) as connection:
-            connection.execute("create schema if not exists supabase_migrations")
-            connection.execute(
-                f"create table if not exists {_HISTORY} (version text primary key, "
-                "statements text[], name text)".encode()
-            )
-            for number, text in statements:
-                if text.strip():
-                    connection.execute(text.encode())
-                insert = f"insert into {_HISTORY} (version, statements, name) values (%s, %s, 'm')"
-                connection.execute(insert.encode(), [f"202501{number:02}000000", [text]])
+        files = {f"202501{number:02}000000_m": (text, [text]) for number, text in statements}
+        _apply(self.settings, files)
 
     def given(self, number: int, up: str, down: str | None = "") -> str:
         """Write a migration with its twin and apply it."""

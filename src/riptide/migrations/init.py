@@ -33,7 +33,7 @@ _RLS_TOML = """\
 #   object = "public.log"
 #   reason = "written by servers alone, never looked up"
 """
-
+_GITIGNORE = "# Written by the Supabase CLI and by the local stack\n.branches\n.temp\n"
 
 _WRITTEN = (
     "supabase/config.toml",
@@ -79,9 +79,8 @@ def initialize_supabase(
     folder = Path(root).resolve() if root is not None else Path.cwd()
     if not folder.is_dir():
         raise ConfigError(f"{folder} is not a folder", state="nothing was written")
-    created: list[Path] = []
-    config, ignore = (folder / "supabase" / name for name in ("config.toml", ".gitignore"))
-    ignored = ignore.exists()
+    absent = would_write(folder)
+    config = folder / "supabase" / "config.toml"
     if not config.is_file():
         runner = runner or SubprocessRunner()
         bare = Settings.bare(folder, ProjectConfig(project_id=folder.name))
@@ -90,27 +89,17 @@ def initialize_supabase(
         runner.run(cli.init_argv(), cwd=folder, env=cli.environment()).check(
             "supabase init failed: no project was made"
         )
-        created.append(config)
     try:
         for name in ("migrations", "rollbacks"):
+            (folder / "supabase" / name).mkdir(parents=True, exist_ok=True)
+        for name, text in (("rls.toml", _RLS_TOML), (".gitignore", _GITIGNORE)):
             path = folder / "supabase" / name
-            if not path.is_dir():
-                path.mkdir(parents=True)
-                created.append(path)
-        intent = folder / "supabase" / "rls.toml"
-        if not intent.exists():
-            intent.write_text(_RLS_TOML, encoding="utf-8")
-            created.append(intent)
-        if not ignore.exists():
-            ignore.write_text(
-                "# Written by the Supabase CLI and by the local stack\n.branches\n.temp\n",
-                encoding="utf-8",
-            )
-        if not ignored:  # in a git repository the CLI has written it
-            created.append(ignore)
+            if not path.exists():  # in a git repository the CLI has written the second
+                path.write_text(text, encoding="utf-8")
     except OSError as error:
+        made = len(absent) - len(would_write(folder))
         raise ConfigError(
             f"{error.filename} cannot be written: {error.strerror}",
-            state=f"{len(created)} of the project's files were made",
+            state=f"{made} of the project's files were made",
         ) from error
-    return InitResult(root=folder, created=tuple(created))
+    return InitResult(root=folder, created=tuple(folder / each for each in absent))
