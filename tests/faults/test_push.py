@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 import time
@@ -11,7 +12,8 @@ import psycopg
 import pytest
 from _inv import inv
 
-from riptide import apply_migrations, list_migrations, open_stack
+from riptide import MigrationError, apply_migrations, list_migrations, open_stack
+from riptide.stack.process import find
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -147,6 +149,38 @@ def test_push_killed_at_any_moment_converges(db: Database) -> None:
         runs = db.sql("select n, count(*) from public.runs group by n order by n")
         assert runs == [(1, 1), (2, 1), (3, 1)], (seed, number)
         db.clean()
+
+
+@pytest.mark.parametrize("well", [True, False])
+def test_what_a_push_says_to_be_applied_outlives_a_crash(db: Database, *, well: bool) -> None:
+    """A server that dies at once after a push, or one that failed half way, has what was said."""
+    for number in range(1, 9):
+        db.migration(number, f"create table public.t{number} (id int);")
+    if not well:
+        db.migration(9, "select no_such_function();")
+    before = open_stack(db.settings).status()
+    assert before.data_dir is not None
+    # The server writes nothing by itself meanwhile.
+    parameters = before.data_dir / "postgresql.auto.conf"
+    kept = parameters.read_text(encoding="utf-8")
+    parameters.write_text(f"{kept}\nwal_writer_delay = '10s'\n", encoding="utf-8")
+    os.kill(before.pids["postgres"], signal.SIGHUP)
+    try:
+        if well:
+            apply_migrations(settings=db.settings)
+        else:
+            with pytest.raises(MigrationError) as caught:
+                apply_migrations(settings=db.settings)
+            assert "8 of 9 migrations applied" in (caught.value.state or "")
+    finally:
+        os.kill(before.pids["postgres"], signal.SIGQUIT)
+        parameters.write_text(kept, encoding="utf-8")
+    deadline = time.monotonic() + 30
+    while find(before.pids["postgres"]) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert open_stack(db.settings).start().started
+    assert len(db.applied()) == 8
+    assert db.tables() == {f"t{number}" for number in range(1, 9)}
 
 
 def test_push_whose_database_goes_away_claims_nothing(started: Settings) -> None:

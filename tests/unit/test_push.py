@@ -467,6 +467,34 @@ def test_push_tells_the_session_how_long_to_wait(
     ]
 
 
+def test_files_are_written_to_the_disk_together(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Under the lock the server waits for its disk once, at the end, and not after each file."""
+    files(settings, "1")
+    history(monkeypatch, settings, [], [], ["1"])
+    monkeypatch.delenv("PGOPTIONS", raising=False)
+    done: list[str] = []
+
+    class Session:
+        def execute(self, query: str) -> None:
+            done.append(query)
+
+    class Recorder(SubprocessRunner):
+        def run(self, argv: Sequence[str], **options: Any) -> Completed:
+            done.append(options["env"]["PGOPTIONS"])
+            return Completed(tuple(argv), 0, "{}", "")
+
+    monkeypatch.setattr(
+        "riptide.migrations.push.push_lock", lambda *_, **__: nullcontext(Session())
+    )
+    apply_migrations(settings=settings, runner=Recorder())
+    assert done == [
+        "-c lock_timeout=5000ms -c client_connection_check_interval=1s -c synchronous_commit=off",
+        "select pg_logical_emit_message(true, 'riptide push', '')",
+    ]
+
+
 def test_history_that_cannot_be_read_afterwards_is_no_failure_of_the_push(
     settings: Settings, fp: FakeProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:

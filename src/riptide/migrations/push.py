@@ -15,7 +15,7 @@ from riptide.migrations.history import applied_versions, list_migrations
 from riptide.migrations.lock import LOCK_WAIT, lockable, push_lock
 from riptide.migrations.outcome import count, failed, interrupted, overtaken
 from riptide.migrations.plan import digest, listed, refuse_changed, usable
-from riptide.migrations.run import Clock, push, session_settings
+from riptide.migrations.run import Clock, push, session_settings, write_down
 from riptide.results import MigrationList, PushResult
 
 if TYPE_CHECKING:
@@ -114,7 +114,9 @@ def apply_migrations(
                 dry_run=dry_run, include_all=include_all, include_seed=include_seed
             )
             windows = settings.target.is_local and sys.platform == "win32"
-            variables = session_settings(lock_timeout, windows=windows)
+            variables = session_settings(
+                lock_timeout, windows=windows, written_later=session is not None
+            )
             watch = Watch.begin(settings, {} if dry_run else texts)
             try:
                 answer = push(cli, argv, clock, texts, variables)
@@ -122,6 +124,7 @@ def apply_migrations(
                     if progress is not None:
                         progress("another Supabase CLI was at work: going on after it")
                     answer = push(cli, argv, clock, texts, variables)
+                write_down(session)
                 if not answer.ok:
                     raise failed(answer, clock, settings, before, texts, runner, watch)
                 if not dry_run:
@@ -130,6 +133,7 @@ def apply_migrations(
                     watch.confirm()
             except (KeyboardInterrupt, SystemExit):  # SIGTERM raises the second
                 error = interrupted(session, settings, before, texts, runner)
+                write_down(session)
                 watch.explain(error)
                 raise error from None
             result = replace(
