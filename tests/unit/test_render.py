@@ -12,7 +12,7 @@ from rich.console import Console
 from riptide import render
 from riptide.errors import ConfigError
 from riptide.render import migrations as show
-from riptide.results import Migration, MigrationList, MigrationState, StackStatus
+from riptide.results import Migration, MigrationList, MigrationState, PushResult, StackStatus
 
 
 @pytest.mark.parametrize("width", [20, 60, 100])
@@ -52,6 +52,16 @@ def test_result_that_cannot_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(RiptideError, match="cannot be written to stdout: No space") as caught:
         render.as_json(MigrationList(target="local", migrations=()))
     assert caught.value.state == "what was asked for is done"
+
+
+def test_file_that_was_edited_too_late_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """It stands in the result: a phrase of progress would be gone from a terminal."""
+    show.push(PushResult(target="local", applied=("1_a.sql",), edited=("1_a.sql",), seconds=1))
+    assert capsys.readouterr().out == (
+        "  applied 1_a.sql  0.00 s\n"
+        "  1_a.sql was edited too late: it is applied as it was planned\n"
+        "local: applied 1 migration in 1.0 s\n"
+    )
 
 
 def test_words_that_are_piped_need_no_rich(monkeypatch: pytest.MonkeyPatch) -> None:

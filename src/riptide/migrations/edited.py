@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from riptide.errors import DriftError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from riptide.results import MigrationList
@@ -30,15 +30,16 @@ def confirm_texts(
     settings: Settings,
     marks: Marks,
     texts: Mapping[str, str],
-    progress: Callable[[str], None] | None,
-) -> None:
+) -> tuple[str, ...]:
     """Look whether a push has applied the files as they were planned.
 
     Args:
         settings: The project's.
         marks: The files' before they were read.
         texts: The content of each file, by its name, as it was planned.
-        progress: Called with a phrase for each file that was edited too late to be applied.
+
+    Returns:
+        Names of the files that were edited too late: they are applied as they were planned.
 
     Raises:
         DriftError: One was edited early enough.
@@ -47,11 +48,8 @@ def confirm_texts(
     edited = [path for path, mark in marks.items() if _mark(path) != mark]
     edited = [path for path in edited if _content(path) != texts[path.name].encode()]
     if not edited:
-        return
+        return ()
     otherwise = _applied_otherwise(settings, edited, texts)
-    for path in edited:
-        if path not in otherwise and progress is not None:
-            progress(f"{path.name} was edited too late: it is applied as it was planned")
     if otherwise:
         raise DriftError(
             "files were edited in the moment in which the push began",
@@ -59,6 +57,7 @@ def confirm_texts(
             state=f"all pending files are applied to {settings.target.name}",
             next_step=f"inv migrate.status --diff{settings.target.flag}",
         )
+    return tuple(path.name for path in edited)
 
 
 def _applied_otherwise(

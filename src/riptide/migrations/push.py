@@ -129,7 +129,7 @@ def apply_migrations(
                     raise failed(answer, clock, settings, before, texts, runner, watch)
                 if not dry_run:
                     _confirm(before, _history_after(settings, before, runner))
-                    confirm_texts(settings, marks, texts, progress)
+                    result = replace(result, edited=confirm_texts(settings, marks, texts))
                     watch.confirm()
             except (KeyboardInterrupt, SystemExit):  # SIGTERM raises the second
                 error = interrupted(session, settings, before, texts, runner)

@@ -119,6 +119,9 @@ def push(result: PushResult) -> None:
         took = "" if result.dry_run else f"  {result.timings.get(name, 0):.2f} s"
         told.append(f"  {verb} {name:<{width}}{took}".rstrip())
     told += [f"  {'would run' if result.dry_run else 'ran'} seed {name}" for name in result.seeded]
+    told += [
+        f"  {name} was edited too late: it is applied as it was planned" for name in result.edited
+    ]
     if result.up_to_date and not result.seeded:
         told.append(f"{result.target}: up to date, nothing to apply")
     else:

@@ -156,6 +156,7 @@ class PushResult(Result):
         applied: Names of the files that were applied (with ``dry_run``: would be), in order.
         timings: Seconds that each of them took, by its name.
         seeded: Seed files that were run.
+        edited: Files that were edited when the CLI had read them: applied as they were planned.
         rehearsed: Seconds that the rehearsal took, or ``None`` where there was none.
         dry_run: Whether nothing was changed on purpose.
         seconds: Wall time of the whole push.
@@ -165,6 +166,7 @@ class PushResult(Result):
     applied: tuple[str, ...] = ()
     timings: dict[str, float] = field(default_factory=dict)
     seeded: tuple[str, ...] = ()
+    edited: tuple[str, ...] = ()
     rehearsed: float | None = None
     dry_run: bool = False
     seconds: float = 0.0
