@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,12 +15,17 @@ import pytest
 from invoke.context import Context
 from invoke.exceptions import Exit
 
+from riptide.results import StackStatus
+from riptide.stack.embedded.stack import EmbeddedStack
 from riptide.tasks import _streams
 from riptide.tasks._signals import unwinding
 from riptide.tasks._task import task
+from riptide.tasks.stack import start
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from riptide.settings import Settings
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 
@@ -37,6 +43,28 @@ def run(body: Callable[[], object]) -> int:
     except Exit as ended:
         return ended.code
     return 0
+
+
+@posix
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("running", [True, False])
+def test_start_that_is_ended_too_late_says_that_the_stack_runs(
+    number: signal.Signals,
+    running: bool,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A signal that comes while the result is told has not stopped what was started."""
+    found = StackStatus(backend="embedded", running=running)
+    embedded = replace(settings, backend="embedded")
+    monkeypatch.setattr("riptide.tasks.stack.settings_for", lambda **_: embedded)
+    monkeypatch.setattr(EmbeddedStack, "start", lambda *_, **__: found)
+    monkeypatch.setattr(EmbeddedStack, "status", lambda _: found)
+    monkeypatch.setattr("riptide.render.stack", lambda *_, **__: signal.raise_signal(number))
+    with pytest.raises(Exit):
+        start(Context())
+    assert ("state: the stack runs\nnext:  inv stack.stop" in capsys.readouterr().err) == running
 
 
 @posix

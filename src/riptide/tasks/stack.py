@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from riptide.errors import StackError
+from riptide.errors import Interrupted, StackError
 from riptide.tasks._task import (
     BACKEND_HELP,
     JSON_HELP,
@@ -16,7 +17,23 @@ from riptide.tasks._task import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from invoke.context import Context
+
+    from riptide.stack import Stack
+
+
+@contextmanager
+def _told_if_it_runs(stack: Stack) -> Iterator[None]:
+    """Say of an interruption that it came too late to stop a start."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):  # SIGTERM raises the second
+        # Docker's goes on by itself, and would not answer at once.
+        if stack.backend == "embedded" and stack.status().running:
+            raise Interrupted("the stack runs", "inv stack.stop, or go on") from None
+        raise
 
 
 @task(help={"backend": BACKEND_HELP, "json": JSON_HELP})
@@ -32,12 +49,13 @@ def start(c: Context, backend: str | None = None, json: bool = False) -> None:
     if is_dry(c):
         render.lines(stack.preview("start"))
         return
-    with render.progress() as progress:
-        status = stack.start(progress=progress)
-    missing = missing_schemas(status, settings)
-    if json:
-        render.as_json(status, missing_schemas=missing)
-    else:
+    with _told_if_it_runs(stack):
+        with render.progress() as progress:
+            status = stack.start(progress=progress)
+        missing = missing_schemas(status, settings)
+        if json:
+            render.as_json(status, missing_schemas=missing)
+            return
         render.stack(status, verb="started" if status.started else "")
         if status.renewed:
             render.lines(["the API was restarted; the database ran already and went on"])
