@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import random
 import signal
+import sys
 import time
 from typing import TYPE_CHECKING
 
+import psutil
 import psycopg
 import pytest
 from _inv import inv
 
-from riptide import MigrationError, apply_migrations, list_migrations, open_stack
+from riptide import apply_migrations, list_migrations, open_stack
+from riptide.migrations.durable import MANY
 from riptide.stack.process import find
 
 if TYPE_CHECKING:
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
 
     from _database import Database
 
+    from riptide.results import StackStatus
     from riptide.settings import Settings
 
 SLOW = """\
@@ -139,55 +143,116 @@ def test_push_killed_at_any_moment_converges(db: Database) -> None:
             time.sleep(moments.uniform(0, whole))
             process.kill()
             process.communicate(timeout=60)
-        if number % 5 == 0:
-            after = inv(db.settings, "migrate.push")
-            output, _ = after.communicate(timeout=120)
-            assert after.returncode == 0, (seed, number, output)
-        else:
-            apply_migrations(settings=db.settings)  # the same, without the command's start
+        after = inv(db.settings, "migrate.push")
+        output, _ = after.communicate(timeout=120)
+        assert after.returncode == 0, (seed, number, output)
         assert len(db.applied()) == 3, (seed, number)
         runs = db.sql("select n, count(*) from public.runs group by n order by n")
         assert runs == [(1, 1), (2, 1), (3, 1)], (seed, number)
         db.clean()
 
 
-@pytest.mark.parametrize("well", [True, False])
-def test_what_a_push_says_to_be_applied_outlives_a_crash(db: Database, *, well: bool) -> None:
-    """A server that dies at once after a push, or one that failed half way, has what was said."""
-    for number in range(1, 9):
-        db.migration(number, f"create table public.t{number} (id int);")
-    if not well:
-        db.migration(9, "select no_such_function();")
-    before = open_stack(db.settings).status()
-    assert before.data_dir is not None
-    # The server writes nothing by itself meanwhile.
-    parameters = before.data_dir / "postgresql.auto.conf"
-    kept = parameters.read_text(encoding="utf-8")
-    parameters.write_text(f"{kept}\nwal_writer_delay = '10s'\n", encoding="utf-8")
-    os.kill(before.pids["postgres"], signal.SIGHUP)
-    try:
-        if well:
-            apply_migrations(settings=db.settings)
-        else:
-            with pytest.raises(MigrationError) as caught:
-                apply_migrations(settings=db.settings)
-            assert "8 of 9 migrations applied" in (caught.value.state or "")
-    finally:
-        os.kill(before.pids["postgres"], signal.SIGQUIT)
-        parameters.write_text(kept, encoding="utf-8")
+@pytest.mark.skipif(sys.platform == "win32", reason="needs SIGHUP and SIGQUIT")
+@pytest.mark.parametrize("end", ["", "select no_such_function();", "select pg_sleep(6);"])
+def test_what_a_push_says_to_be_applied_outlives_a_crash(
+    make_project: Callable[..., Settings], end: str
+) -> None:
+    """A server that dies right after a push of many files has all that was said to be applied.
+
+    So it is after one that failed at its end, and after one that was interrupted there.
+    """
+    settings = make_project()
+    before = open_stack(settings).start()
+    let_the_server_write_late(settings, before)
+    for number in range(MANY):
+        version = f"{20250101000000 + number}"
+        write(settings, version, f"create table public.t{number} (id int);\n")
+    if end:
+        write(settings, "20250102000000", end)
+    process = inv(settings, "migrate.push")
+    if "sleep" in end:
+        wait_for_sleep(settings)
+        process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    os.kill(before.pids["postgres"], signal.SIGQUIT)
+    said = f"{MANY} of {MANY + 1} migrations applied" if end else f"applied {MANY} migrations"
+    assert said in output, output
+    wait_until_gone(before.pids["postgres"])
+    assert open_stack(settings).start().started
+    assert tables(settings) == {f"t{number}" for number in range(MANY)}
+    assert len(list_migrations(settings=settings).applied) == MANY
+
+
+def let_the_server_write_late(settings: Settings, status: StackStatus) -> None:
+    """Have what is not flushed stay in its memory for ten seconds, and not for some tenths."""
+    assert status.data_dir is not None
+    with (status.data_dir / "postgresql.auto.conf").open("a", encoding="utf-8") as file:
+        file.write("wal_writer_delay = '10s'\n")
+    os.kill(status.pids["postgres"], signal.SIGHUP)
     deadline = time.monotonic() + 30
-    while find(before.pids["postgres"]) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert open_stack(db.settings).start().started
-    assert len(db.applied()) == 8
-    assert db.tables() == {f"t{number}" for number in range(1, 9)}
+    with psycopg.connect(settings.local_db_url, autocommit=True) as connection:
+        while connection.execute("show wal_writer_delay").fetchone() != ("10s",):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
 
 
-def test_push_whose_database_goes_away_claims_nothing(started: Settings) -> None:
+def wait_until_gone(pid: int) -> None:
+    """Wait for the end of a process."""
+    deadline = time.monotonic() + 30
+    while find(pid) is not None:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_push_whose_lock_is_lost_does_its_work(started: Settings) -> None:
+    """Where the session that holds the lock is ended, what the CLI did is told as it is."""
+    process = inv(started, "migrate.push")
+    wait_for_sleep(started)
+    with psycopg.connect(started.local_db_url, autocommit=True) as connection:
+        ended = connection.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity "
+            "where application_name like 'riptide push %'"
+        ).fetchall()
+    assert ended == [(True,)]
+    output, _ = process.communicate(timeout=30)
+    assert (process.returncode, "applied 2 migrations" in output) == (0, True), output
+    assert tables(started) == {"quick", "slow", "end_"}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
+def test_push_whose_cli_is_killed_converges(started: Settings) -> None:
+    """A CLI that somebody kills is told with what is applied, and the next push ends the work."""
+    process = inv(started, "migrate.push")
+    wait_for_sleep(started)
+    (cli,) = [
+        each
+        for each in psutil.Process(process.pid).children(recursive=True)
+        if "push" in each.cmdline()
+    ]
+    cli.kill()
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 1, output
+    assert (
+        "error: the push broke off: the Supabase CLI was ended by SIGKILL\n"
+        "state: 1 of 2 migrations applied, nothing of the others\n"
+        "next:  `inv migrate.push` again; it goes on from there\n"
+    ) in output, output
+    apply_migrations(settings=started)
+    assert tables(started) == {"quick", "slow", "end_"}
+    assert not list_migrations(settings=started).needs_a_look
+
+
+@pytest.mark.parametrize("crashes", [False, True])
+def test_push_whose_database_goes_away_claims_nothing(started: Settings, *, crashes: bool) -> None:
     """Where nobody can look what was applied no file is blamed, and none is said to be left out."""
     process = inv(started, "migrate.push")
     wait_for_sleep(started)
-    open_stack(started).stop()
+    if crashes:
+        pid = open_stack(started).status().pids["postgres"]
+        os.kill(pid, signal.SIGTERM if sys.platform == "win32" else signal.SIGQUIT)
+        wait_until_gone(pid)
+    else:
+        open_stack(started).stop()
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 1, output
     assert "error: the push broke off at 20250102000000_m.sql: " in output

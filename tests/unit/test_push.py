@@ -18,8 +18,10 @@ from riptide.errors import (
     DriftError,
     Interrupted,
     MigrationError,
+    RiptideError,
     StackError,
 )
+from riptide.migrations.durable import MANY
 from riptide.migrations.explain import explain
 from riptide.migrations.history import join
 from riptide.migrations.lock import lockable
@@ -39,7 +41,7 @@ from riptide.stack.embedded.stack import EmbeddedStack
 from riptide.target import Target
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from pytest_subprocess import FakeProcess
 
@@ -77,7 +79,7 @@ def history(monkeypatch: pytest.MonkeyPatch, settings: Settings, *steps: list[st
 
     monkeypatch.setattr("riptide.migrations.push.list_migrations", listed)
     monkeypatch.setattr("riptide.migrations.outcome.list_migrations", listed)
-    monkeypatch.setattr("riptide.migrations.push.applied_versions", lambda *_: next(turns))
+    monkeypatch.setattr("riptide.migrations.locked_push.applied_versions", lambda *_: next(turns))
     running = StackStatus(
         backend="embedded",
         running=True,
@@ -410,7 +412,7 @@ def test_file_that_did_not_get_a_lock_is_tried_again(
     result = apply_migrations(settings=settings, progress=said.append)
     assert result.applied == ("1_m1.sql",)
     assert len(fp.calls) == 2
-    assert len(no_sleep) == 1
+    assert 0.5 <= no_sleep[0] <= 1.0
     assert any("1_m1.sql did not get a lock" in each for each in said)
 
 
@@ -424,6 +426,9 @@ def test_retries_end(
     with pytest.raises(MigrationError, match="lock timeout") as caught:
         apply_migrations(settings=settings)
     assert len(fp.calls) == 4
+    assert all(
+        least <= slept <= least + 0.5 for least, slept in zip((0.5, 1, 2), no_sleep, strict=True)
+    )
     assert "nothing of this file was applied" in (caught.value.state or "")
     assert "holds the lock" in (caught.value.next_step or "")
 
@@ -467,32 +472,105 @@ def test_push_tells_the_session_how_long_to_wait(
     ]
 
 
-def test_files_are_written_to_the_disk_together(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Under the lock the server waits for its disk once, at the end, and not after each file."""
-    files(settings, "1")
-    history(monkeypatch, settings, [], [], ["1"])
-    monkeypatch.delenv("PGOPTIONS", raising=False)
-    done: list[str] = []
+class LockSession:
+    """The lock's session, as far as a push asks it anything."""
 
-    class Session:
-        def execute(self, query: str) -> None:
-            done.append(query)
+    def __init__(self, *, may_flush: bool) -> None:
+        self.may_flush = may_flush
 
-    class Recorder(SubprocessRunner):
-        def run(self, argv: Sequence[str], **options: Any) -> Completed:
-            done.append(options["env"]["PGOPTIONS"])
-            return Completed(tuple(argv), 0, "{}", "")
+    def execute(self, *_: object) -> LockSession:
+        """Take a question."""
+        return self
 
-    monkeypatch.setattr(
-        "riptide.migrations.push.push_lock", lambda *_, **__: nullcontext(Session())
-    )
-    apply_migrations(settings=settings, runner=Recorder())
-    assert done == [
-        "-c lock_timeout=5000ms -c client_connection_check_interval=1s -c synchronous_commit=off",
-        "select pg_logical_emit_message(true, 'riptide push', '')",
+    def fetchone(self) -> tuple[bool]:
+        """Say whether everything can be flushed at the end."""
+        return (self.may_flush,)
+
+    def fetchall(self) -> list[tuple[object, ...]]:
+        """Say that no other CLI is at work."""
+        return []
+
+
+@pytest.fixture
+def many(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
+    """Give a function that pushes many files with a lock; it gives what happened, in order."""
+
+    def run(
+        *,
+        number: int = MANY,
+        may_flush: bool = True,
+        text: str = "select 1;",
+        fails: bool = False,
+        gone: bool = False,
+        **flags: Any,
+    ) -> list[str]:
+        versions = [f"{each:03}" for each in range(number)]
+        files(settings, *versions)[-1].write_text(text, encoding="utf-8")
+        history(monkeypatch, settings, [], [], [] if fails else versions, [])
+        done: list[str] = []
+
+        def flush(_: Target) -> None:
+            done.append("flush")
+            if gone:
+                raise DatabaseError("the connection to the database was lost")
+
+        class Recorder(SubprocessRunner):
+            def run(self, argv: Sequence[str], **options: Any) -> Completed:
+                done.append(options["env"]["PGOPTIONS"].partition("=1s")[2].strip())
+                said = {"error": {"code": "DbPushApplyError", "message": "no"}} if fails else {}
+                return Completed(tuple(argv), int(fails), json.dumps(said), "")
+
+        session = LockSession(may_flush=may_flush)
+        monkeypatch.setattr(
+            "riptide.migrations.push.push_lock", lambda *_, **__: nullcontext(session)
+        )
+        monkeypatch.setattr("riptide.migrations.locked_push.flush", flush)
+        monkeypatch.delenv("PGOPTIONS", raising=False)
+        try:
+            apply_migrations(settings=settings, runner=Recorder(), **flags)
+        except RiptideError as error:
+            done.append(error.state or "")
+        return done
+
+    return run
+
+
+ASYNCHRONOUS = "-c synchronous_commit=off"
+UNSURE = "; whether it is on the server's disk is not known"
+FAILED = f"nothing of this file was applied; 0 of {MANY} migrations applied"
+
+
+def test_many_files_wait_for_the_disk_together(many: Callable[..., list[str]]) -> None:
+    """Of many files none waits for the disk; all are flushed before they are said to be applied."""
+    assert many() == [ASYNCHRONOUS, "flush"]
+    assert many(fails=True) == [ASYNCHRONOUS, "flush", FAILED]
+
+
+def test_what_could_not_be_flushed_is_told(many: Callable[..., list[str]]) -> None:
+    """Where the server cannot be asked to flush, it is not claimed that all is on its disk."""
+    assert many(gone=True) == [
+        *(ASYNCHRONOUS, "flush"),
+        f"the CLI says that it applied {MANY} migrations{UNSURE}",
     ]
+    assert many(gone=True, fails=True) == [ASYNCHRONOUS, "flush", FAILED + UNSURE]
+
+
+@pytest.mark.parametrize(
+    "otherwise",
+    [
+        {"number": MANY - 1},
+        {"may_flush": False},
+        {"text": "create table t (); commit;"},
+        {"text": "create index concurrently i on t (id);"},
+        {"dry_run": True},
+        {"include_seed": True},
+    ],
+)
+def test_each_file_waits_for_the_disk(
+    many: Callable[..., list[str]], otherwise: dict[str, Any]
+) -> None:
+    """Not where it is not worth it, or a file and its row in the history could be torn apart."""
+    assert many(**otherwise) == [""]
 
 
 def test_history_that_cannot_be_read_afterwards_is_no_failure_of_the_push(
@@ -505,7 +583,7 @@ def test_history_that_cannot_be_read_afterwards_is_no_failure_of_the_push(
 
     files(settings, "1")
     history(monkeypatch, settings, [], [])
-    monkeypatch.setattr("riptide.migrations.push.applied_versions", shut_out)
+    monkeypatch.setattr("riptide.migrations.locked_push.applied_versions", shut_out)
     fp.register(argv(settings), stdout="{}")
     with pytest.raises(DatabaseError) as caught:
         apply_migrations(settings=settings)

@@ -53,7 +53,10 @@ def confirm_texts(
     if otherwise:
         raise DriftError(
             "files were edited in the moment in which the push began",
-            detail="\n".join(f"  {path.name}: {how}" for path, how in otherwise.items()),
+            detail="\n".join(
+                f"  {path.name}: {otherwise.get(path, 'edited too late, applied as planned')}"
+                for path in edited
+            ),
             state=f"all pending files are applied to {settings.target.name}",
             next_step=f"inv migrate.status --diff{settings.target.flag}",
         )

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from typing import TYPE_CHECKING
 
-from riptide.errors import Interrupted, RiptideError
+from riptide.errors import CommandError, Interrupted, RiptideError
 from riptide.migrations.explain import NOT_THE_FILE, database_error, explain
 from riptide.migrations.history import list_migrations
 from riptide.migrations.lock import wait_for_cli
 from riptide.migrations.sql import line_of, not_one_transaction
+from riptide.runner import mask
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -52,7 +54,7 @@ def failed(
     """
     from riptide.cli import failure
 
-    state, now_pending = _looked_up(settings, before, runner)
+    state, now_pending = looked_up(settings, before, runner)
     push = f"inv migrate.push{settings.target.flag}"
     if state == UNKNOWN:  # the connection went: it may have been after the commit
         return failure(
@@ -61,8 +63,18 @@ def failed(
             state=state,
             next_step=f"inv migrate.status{settings.target.flag}, once the database answers",
         )
+    if answer.completed.exit_code < 0:  # by a signal; its own last words are of its progress
+        return CommandError(
+            f"the push broke off: the Supabase CLI was ended by {_signal(answer)}",
+            argv=[mask(each) for each in answer.completed.argv],
+            exit_code_of_command=answer.completed.exit_code,
+            stdout=mask(answer.completed.stdout),
+            stderr=mask(answer.completed.stderr),
+            state=state,
+            next_step=f"`{push}` again; it goes on from there",
+        )
     if answer.error_code != "DbPushApplyError":
-        return failure(answer, "the push failed", state=state)
+        return failure(answer, "the push failed", state=state, next_step=_next(answer, push))
     if not now_pending:
         what = f"seed {clock.seed}" if clock.seed else "after the migrations, the push"
         return database_error(answer, what, state=state, next_step=f"mend it, then {push}")
@@ -71,7 +83,7 @@ def failed(
         now_pending[0],
     )
     if culprit.path is None:
-        return failure(answer, "the push failed", state=state)
+        return failure(answer, "the push failed", state=state, next_step=_next(answer, push))
     text = texts[culprit.path.name]
     halves = _halves(culprit, text)
     again = " (what is applied of it already will run again)" if halves else ""
@@ -94,6 +106,20 @@ def failed(
         )
     watch.explain(error)
     return error
+
+
+def _next(answer: Answer, push: str) -> str | None:
+    """Give a command where neither the CLI nor the kind of its error has one."""
+    known = answer.suggestion.strip() or answer.error_code == "DbConnectError"
+    return None if known else f"mend what it says, then `{push}`"
+
+
+def _signal(answer: Answer) -> str:
+    number = -answer.completed.exit_code
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
 def overtaken(
@@ -159,9 +185,10 @@ def count(migrations: Sequence[Migration]) -> str:
     return f"{len(migrations)} migration{'' if len(migrations) == 1 else 's'}"
 
 
-def _looked_up(
+def looked_up(
     settings: Settings, before: MigrationList, runner: Runner | None
 ) -> tuple[str, tuple[Migration, ...]]:
+    """Look how much of a push is applied; give that in words, and what is not."""
     try:
         after = list_migrations(settings=settings, runner=runner)
     except RiptideError:  # the database is gone: the push's own error is the one to tell
@@ -190,7 +217,7 @@ def _state_after_interruption(
         return UNKNOWN
     if busy:
         return f"a session is still at work on the database ({busy}); what it does may be applied"
-    state, pending = _looked_up(settings, before, runner)
+    state, pending = looked_up(settings, before, runner)
     halves = ""
     if pending and pending[0].path is not None:
         halves = _halves(pending[0], texts[pending[0].path.name])

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from riptide.errors import DriftError, Interrupted, RiptideError, StackError
-from riptide.migrations.concurrent import Watch
-from riptide.migrations.edited import confirm_texts, marks_of
-from riptide.migrations.history import applied_versions, list_migrations
+from riptide.errors import DatabaseError, Interrupted, StackError
+from riptide.migrations.durable import flush
+from riptide.migrations.edited import marks_of
+from riptide.migrations.history import list_migrations
 from riptide.migrations.lock import LOCK_WAIT, lockable, push_lock
-from riptide.migrations.outcome import count, failed, interrupted, overtaken
-from riptide.migrations.plan import digest, listed, refuse_changed, usable
-from riptide.migrations.run import Clock, push, session_settings, write_down
-from riptide.results import MigrationList, PushResult
+from riptide.migrations.locked_push import LockedPush
+from riptide.migrations.plan import digest, refuse_changed, usable
+from riptide.results import PushResult
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
-    from riptide.cli import SupabaseCLI
     from riptide.results import PushPlan
     from riptide.runner import Runner
     from riptide.settings import Settings
@@ -108,39 +105,18 @@ def apply_migrations(
             marks = marks_of(before)
             texts = usable(before, settings, include_all=include_all)
             refuse_changed(texts, known, settings)
+            if session is not None and len(texts) < len(known):
+                with suppress(DatabaseError):  # the server does it by itself, some tenths later
+                    flush(settings.target)  # whoever has applied some may have been killed
         if before.pending or include_seed:
-            cli, clock = _cli(settings, runner, progress), Clock(len(texts), progress)
-            argv = cli.push_argv(
-                dry_run=dry_run, include_all=include_all, include_seed=include_seed
-            )
-            windows = settings.target.is_local and sys.platform == "win32"
-            variables = session_settings(
-                lock_timeout, windows=windows, written_later=session is not None
-            )
-            watch = Watch.begin(settings, {} if dry_run else texts)
-            try:
-                answer = push(cli, argv, clock, texts, variables)
-                if not answer.ok and overtaken(session, clock, before, settings, runner):
-                    if progress is not None:
-                        progress("another Supabase CLI was at work: going on after it")
-                    answer = push(cli, argv, clock, texts, variables)
-                write_down(session)
-                if not answer.ok:
-                    raise failed(answer, clock, settings, before, texts, runner, watch)
-                if not dry_run:
-                    _confirm(before, _history_after(settings, before, runner))
-                    result = replace(result, edited=confirm_texts(settings, marks, texts))
-                    watch.confirm()
-            except (KeyboardInterrupt, SystemExit):  # SIGTERM raises the second
-                error = interrupted(session, settings, before, texts, runner)
-                write_down(session)
-                watch.explain(error)
-                raise error from None
+            locked = LockedPush(settings, runner, session, before, texts, marks, dry_run, progress)
+            answer = locked.run(lock_timeout, include_all=include_all, include_seed=include_seed)
             result = replace(
                 result,
                 applied=tuple(each.path.name for each in before.pending if each.path),
-                timings=clock.seconds,
+                timings=locked.clock.seconds,
                 seeded=tuple(str(each) for each in answer.data.get("seeds", [])),
+                edited=locked.edited,
             )
     return replace(result, seconds=time.monotonic() - began)
 
@@ -153,14 +129,6 @@ def _nothing_applied(settings: Settings) -> Iterator[None]:
     except (KeyboardInterrupt, SystemExit):  # SIGTERM raises the second
         again = f"inv migrate.push{settings.target.flag}"
         raise Interrupted("nothing was applied", again) from None
-
-
-def _cli(settings: Settings, runner: Runner, progress: Callable[[str], None] | None) -> SupabaseCLI:
-    from riptide.cli import SupabaseCLI
-    from riptide.toolchain import find_cli
-
-    binary = find_cli(settings, runner=runner, progress=progress, state="nothing was applied")
-    return SupabaseCLI(binary, settings, runner)
 
 
 def _rehearse(
@@ -179,42 +147,6 @@ def _rehearse(
         runner=runner,
         progress=progress or (lambda _: None),
     )
-
-
-def _history_after(settings: Settings, before: MigrationList, runner: Runner) -> list[str]:
-    """Read the history once more; where that fails, what the CLI did is done all the same."""
-    try:
-        return applied_versions(settings, runner)
-    except RiptideError as error:
-        error.state = (
-            f"the CLI says that it applied {count(before.pending)}; "
-            "the history could not be read afterwards"
-        )
-        error.next_step = "inv migrate.status (has a migration changed this very role?)"
-        raise
-
-
-def _confirm(before: MigrationList, after: Sequence[str]) -> None:
-    """Hold the history to the plan: the CLI's word alone is not taken."""
-    planned = {each.version for each in before.pending}
-    new = set(after) - {each.version for each in before.applied}
-    absent = [each for each in before.pending if each.version not in new]
-    if absent:
-        raise DriftError(
-            f"the push ended well, but the history lacks {count(absent)}",
-            detail=listed(absent),
-            state="the others are applied",
-            next_step="inv migrate.status",
-        )
-    others = sorted(new - planned)
-    if others:
-        raise DriftError(
-            f"the history holds {', '.join(others[:8])} too, which was not planned",
-            detail="  A file came in the moment in which the push began, somebody has pushed "
-            "without the lock,\n  or a migration wrote it.",
-            state="all that was planned is applied too",
-            next_step="inv migrate.status",
-        )
 
 
 def require_local_stack(settings: Settings, runner: Runner | None = None) -> None:

@@ -86,5 +86,6 @@ def reset_database(
         target=settings.target.name,
         applied=pushed.applied,
         seeded=pushed.seeded,
+        edited=pushed.edited,
         seconds=time.monotonic() - began,
     )

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 import time
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -16,8 +15,6 @@ from riptide.migrations.sql import not_one_transaction
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-
-    import psycopg
 
     from riptide.cli import Answer, SupabaseCLI
 
@@ -29,7 +26,7 @@ _LOCK_NOT_AVAILABLE = "(SQLSTATE 55P03)"
 
 
 def session_settings(
-    lock_timeout: float, *, windows: bool, written_later: bool = False
+    lock_timeout: float, *, windows: bool, asynchronous: bool = False
 ) -> dict[str, str]:
     """Give what the CLI's own session is told.
 
@@ -40,34 +37,14 @@ def session_settings(
     Args:
         lock_timeout: Seconds.
         windows: Whether the server runs on Windows, where it cannot check for its client.
-        written_later: Do not wait for the disk after each file: `write_down` follows.
+        asynchronous: Whether a commit does not wait for the disk.
     """
     settings = {"lock_timeout": f"{max(1, round(lock_timeout * 1000))}ms"}
     if not windows:
         settings["client_connection_check_interval"] = "1s"
-    if written_later:
+    if asynchronous:
         settings["synchronous_commit"] = "off"
     return settings
-
-
-def write_down(session: psycopg.Connection | None) -> None:
-    """Have the server write to its disk all that was committed before, in one go.
-
-    A server that crashes in the middle of a push forgets its last files as if they had never been
-    pushed, each with its row of the history; what a push has said to be applied stays
-    (https://www.postgresql.org/docs/17/wal-async-commit.html). Nothing is raised where the session
-    is gone: the server writes by itself within three times ``wal_writer_delay``, 0.6 s.
-
-    Args:
-        session: The one that holds the lock, in autocommit; without one nothing is left to write.
-    """
-    import psycopg
-
-    if session is None:
-        return
-    with suppress(psycopg.Error):
-        # A commit alone is not written where nothing was changed.
-        session.execute("select pg_logical_emit_message(true, 'riptide push', '')")
 
 
 @dataclass

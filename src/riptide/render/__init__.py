@@ -296,5 +296,9 @@ def up(result: UpResult) -> None:
         ("time", seconds(result.seconds)),
     ]
     show(_facts(rows))
+    if result.push.edited:
+        from riptide.render.migrations import edited
+
+        show(*map(edited, result.push.edited))
     if not result.changed and result.rls.ok:
         show("everything was up already; nothing was changed")

@@ -119,9 +119,7 @@ def push(result: PushResult) -> None:
         took = "" if result.dry_run else f"  {result.timings.get(name, 0):.2f} s"
         told.append(f"  {verb} {name:<{width}}{took}".rstrip())
     told += [f"  {'would run' if result.dry_run else 'ran'} seed {name}" for name in result.seeded]
-    told += [
-        f"  {name} was edited too late: it is applied as it was planned" for name in result.edited
-    ]
+    told += map(edited, result.edited)
     if result.up_to_date and not result.seeded:
         told.append(f"{result.target}: up to date, nothing to apply")
     else:
@@ -130,12 +128,18 @@ def push(result: PushResult) -> None:
     show(*told)
 
 
+def edited(name: str) -> str:
+    """Give the line for a file that was edited when the CLI had read it."""
+    return f"  {name} was edited too late: it is applied as it was planned"
+
+
 def reset(result: ResetResult) -> None:
     """Print what was replayed."""
     seeds = f", ran {plural(len(result.seeded), 'seed')}" if result.seeded else ""
     show(
+        *map(edited, result.edited),
         f"{result.target}: emptied, replayed {plural(len(result.applied), 'migration')}{seeds} "
-        f"in {seconds(result.seconds)}"
+        f"in {seconds(result.seconds)}",
     )
 
 

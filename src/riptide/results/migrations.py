@@ -179,11 +179,12 @@ class PushResult(Result):
 
 @dataclass(frozen=True, kw_only=True)
 class ResetResult(Result):
-    """What a reset replayed on the empty database."""
+    """What a reset replayed on the empty database; ``edited`` as `PushResult` has it."""
 
     target: str
     applied: tuple[str, ...] = ()
     seeded: tuple[str, ...] = ()
+    edited: tuple[str, ...] = ()
     seconds: float = 0.0
 
 
