@@ -103,6 +103,29 @@ def test_push_applies_in_order_and_once(empty: Settings) -> None:
     assert set(states(list_migrations(settings=empty)).values()) == {MigrationState.APPLIED}
 
 
+def test_history_of_these_tests_is_the_cli_s(empty: Settings) -> None:
+    """What tests write into the history themselves is what a push would have written there."""
+    write(
+        empty, "20250101000000", "one", "-- one\ncreate table public.one (id int);\n\nselect ';';\n"
+    )
+    write(empty, "20250102000000", "two", "create table public.two (id int);\n")
+    query = (
+        "select attname, format_type(atttypid, atttypmod), attnotnull from pg_attribute "
+        f"where attrelid = '{HISTORY}'::regclass and attnum > 0 and not attisdropped order by 1"
+    )
+    found = []
+    for apply in (lambda: apply_migrations(settings=empty), lambda: recorded(empty)):
+        with psycopg.connect(empty.local_db_url, autocommit=True) as connection:
+            connection.execute(
+                "drop schema if exists supabase_migrations cascade; "
+                "drop table if exists public.one, public.two"
+            )
+            apply()
+            rows = connection.execute(f"select * from {HISTORY} order by 1".encode()).fetchall()
+            found.append((connection.execute(query.encode()).fetchall(), rows))
+    assert found[0] == found[1]
+
+
 def test_pushes_at_once_all_succeed(empty: Settings) -> None:
     """Of several pushes at once every one succeeds, and each file is applied once."""
     from concurrent.futures import ThreadPoolExecutor

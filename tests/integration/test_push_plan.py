@@ -16,6 +16,7 @@ from _inv import inv
 
 from riptide import (
     DriftError,
+    LockTimeoutError,
     MigrationError,
     apply_migrations,
     list_migrations,
@@ -24,6 +25,7 @@ from riptide import (
     rollback_migrations,
 )
 from riptide.database import HISTORY
+from riptide.migrations.lock import push_lock
 from riptide.results import MigrationState
 from riptide.runner import SubprocessRunner
 from riptide.target import Target
@@ -140,6 +142,21 @@ def test_history_without_statements_is_no_drift(project: Settings) -> None:
     write(project, ONE, "select 'something else';\n")
     (found,) = list_migrations(settings=project).migrations
     assert found.state is MigrationState.APPLIED
+    write(project, TWO, "create table public.two (id int);\n")
+    assert apply_migrations(settings=project).applied == (TWO,)
+    assert tables(project) == {"one", "two"}
+
+
+def test_push_that_may_not_wait_longer_gives_up(project: Settings) -> None:
+    """Another one that holds the lock for longer than `lock_wait` ends a push, and nothing else."""
+    write(project, TWO, "create table public.two (id int);\n")
+    with (
+        push_lock(project.target, purpose="rollback"),
+        pytest.raises(LockTimeoutError, match=r"for 0\.2 s") as caught,
+    ):
+        apply_migrations(settings=project, lock_wait=0.2)
+    assert "riptide rollback" in (caught.value.detail or "")
+    assert tables(project) == {"one"}
 
 
 def test_plan_says_what_to_know_before(project: Settings) -> None:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -159,6 +159,25 @@ def test_json_is_one_object_on_stdout(inv: Inv) -> None:
     report = json.loads(printed)
     assert report["ok"] is True
     assert {check["verdict"] for check in report["checks"]} == {"ok"}
+
+
+def test_json_of_what_changes_migrations(make_project: Callable[..., Settings]) -> None:
+    """So do the tasks that write files, the history or the whole database."""
+    inv = Inv(make_project())
+    inv.start()
+
+    def answer(*words: str) -> Any:
+        ran = inv(*words, "--json")
+        assert ran.code == 0, ran.err
+        return json.loads(ran.out)
+
+    assert isinstance(answer("migrate.init")["created"], list)
+    made = answer("migrate.new", "create_notes")
+    for path in (made["path"], made["rollback_path"]):
+        Path(path).write_text("select 1;\n", encoding="utf-8")
+    assert answer("migrate.reset", "--yes")["applied"] == [Path(made["path"]).name]
+    assert answer("migrate.repair")["problems"] == []
+    assert answer("migrate.diff", "by_hand")["path"] is None
 
 
 def test_output_that_the_reader_s_encoding_lacks(inv: Inv) -> None:
