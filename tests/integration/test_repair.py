@@ -205,6 +205,7 @@ def test_an_edited_file(pushed: Settings) -> None:
     told = only(pushed)
     assert told.cause is Cause.EDITED
     assert told.versions == (TWO,)
+    assert told.commands[0] == "inv migrate.status --diff"
     path.write_text(kept)
     git(pushed, "init", "-b", "main")
     commit_all(pushed, "as applied")

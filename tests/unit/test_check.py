@@ -13,6 +13,7 @@ from riptide.migrations.against import Stored, applied, essence
 from riptide.migrations.check_files import read_files
 from riptide.migrations.guards import guarded
 from riptide.migrations.listing import listed
+from riptide.migrations.new_files import create_migration
 from riptide.migrations.replay import batches
 from riptide.migrations.snapshot import Difference
 from riptide.render.check import junit
@@ -92,6 +93,15 @@ def test_versions_that_are_no_time(settings: Settings) -> None:
     found = read_files(settings, datetime(2026, 1, 1, tzinfo=UTC)).findings
     assert [each.file.name[-5] for each in found if each.file] == ["b", "c", "d"]
     assert "future" in found[2].message
+
+
+def test_what_is_still_the_template_is_an_error(settings: Settings) -> None:
+    """A push refuses it; a file that somebody has emptied is only odd."""
+    made = create_migration("later", settings=settings)
+    levels = {each.file: each.level for each in read_files(settings).findings}
+    assert levels == {made.path: Level.ERROR}
+    made.path.write_text("-- nothing yet\n", encoding="utf-8")
+    assert [each.level for each in read_files(settings).findings] == [Level.WARNING]
 
 
 def test_batches_are_the_clis() -> None:

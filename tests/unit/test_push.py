@@ -271,9 +271,16 @@ def test_explain_places_the_caret(settings: Settings) -> None:
     assert found.detail == "   6 │        (nope);\n     │         ^"
 
 
+def test_explain_places_the_caret_in_the_second_statement_of_a_line(settings: Settings) -> None:
+    """The CLI counts the column from where the statement begins."""
+    words = 'ERROR: syntax error at or near "selec" (SQLSTATE 42601)\nAt statement: 1\nselec 2\n^'
+    found = error(settings, words, "select 1; selec 2;\n")
+    assert found.detail == "   1 │ select 1; selec 2;\n     │           ^"
+
+
 def test_explain_keeps_the_caret_below_its_place_after_a_tab(settings: Settings) -> None:
     """A tab is shown one column wide, as the CLI counts it."""
-    words = "ERROR: no (SQLSTATE 42703)\nAt statement: 0\n\tselect\tx\n        ^"
+    words = "ERROR: no (SQLSTATE 42703)\nAt statement: 0\nselect\tx\n       ^"
     found = error(settings, words, "\tselect\tx;\n")
     assert found.detail == "   1 │  select x;\n     │         ^"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -27,15 +28,28 @@ def nox_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(top, "find_spec", lambda name: name)
 
 
+@pytest.mark.parametrize(
+    ("bootstrap", "next_step"),
+    [(True, "python3 scripts/bootstrap.py test"), (False, "pip install nox")],
+)
 def test_test_without_nox_says_what_to_install(
-    fp: FakeProcess, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    bootstrap: bool,
+    next_step: str,
+    fp: FakeProcess,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Where nox is missing nothing is started, and what brings it is named."""
     monkeypatch.setattr(top, "find_spec", lambda _: None)
+    monkeypatch.chdir(tmp_path)
+    if bootstrap:
+        Path("scripts").mkdir()
+        Path("scripts/bootstrap.py").touch()
     with pytest.raises(Exit) as caught:
         top.test(Context())
     assert caught.value.code == 1
-    assert "next:  pip install nox" in capsys.readouterr().err
+    assert f"next:  {next_step}" in capsys.readouterr().err
     assert list(fp.calls) == []
 
 

@@ -212,7 +212,8 @@ def hold(
             Level.ERROR if sql or target.is_local else Level.WARNING,
             f"{target.name} was changed by hand",
             details=details or tuple(each for each in sql.splitlines() if each.strip())[:12],
-            next_step="inv migrate.diff <name> makes a migration of it"
+            next_step="inv migrate.diff <name> makes a migration of it; or, where a pending file "
+            "is just that, inv migrate.repair --versions <its version> --status applied"
             if target.is_local
             else "put the change into a migration, or take it back by hand",
         ),

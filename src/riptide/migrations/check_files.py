@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from riptide.errors import MigrationError
 from riptide.migrations.files import MigrationFile, read_sql
+from riptide.migrations.new_files import is_template
 from riptide.migrations.sql import line_of, not_one_transaction, split
 from riptide.results.check import CheckFinding, Level
 
@@ -133,11 +134,12 @@ def _doubts(version: str, now: datetime) -> list[str]:
 
 def _transactions(text: str, path: Path, findings: list[CheckFinding]) -> None:
     if not split(text):
+        untouched = is_template(path, text)  # which a push refuses
         findings.append(
             CheckFinding(
                 check="files",
-                level=Level.WARNING,
-                message="there is no statement in it",
+                level=Level.ERROR if untouched else Level.WARNING,
+                message="it is still the template" if untouched else "there is no statement in it",
                 file=path,
                 next_step="write it, or delete it with its twin",
             )

@@ -260,10 +260,11 @@ class _Doctor:
         return Diagnosis(
             versions=(row.version,),
             cause=Cause.EDITED,
-            message=f"{file.path.name} was edited after it was applied. Put the old text back "
-            "(the change belongs into a new migration); or, if the database has the change already",
+            message=f"{file.path.name} was edited after it was applied. The first command shows "
+            "the old text: put it back (the change belongs into a new migration); or, if the "
+            "database has the change already, the second command",
             file=file.path,
-            commands=(accept,),
+            commands=(f"inv migrate.status --diff{self.settings.target.flag}", accept),
         )
 
     def _repair(self, status: str, *versions: str) -> str:

@@ -167,7 +167,8 @@ def _agreed(files: Sequence[MigrationFile], settings: Settings) -> tuple[Snapsho
             f"{pending[0].path.name} is not applied to the local database: "
             "what it makes would be taken for a change by hand",
             state="nothing was written",
-            next_step="inv migrate.push",
+            next_step="inv migrate.push; or, if the database has that change already, "
+            f"inv migrate.repair --versions {pending[0].version} --status applied",
         )
     if history.findings:
         first = history.findings[0]

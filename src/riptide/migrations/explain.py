@@ -73,7 +73,7 @@ def explain(
         lines = body.splitlines()
         caret = len(lines[-1]) - 1 if lines and re.fullmatch(r"\s*\^", lines[-1]) else None
         statement = "\n".join(lines[:-1] if caret is not None else lines)
-        start, code_line = _place(text, statement, number)
+        start, code_line, indent = _place(text, statement, number)
         within = len(lines) - 2 if caret is not None else 0
         line = start + within if caret is not None else code_line
         source = text.splitlines()
@@ -81,7 +81,8 @@ def explain(
             shown = source[line - 1].replace("\t", " ")  # one column each, or the caret is off
             excerpt = f"{line:>4} │ {shown}"
             if caret is not None:
-                excerpt += f"\n     │ {' ' * caret}^"
+                # The CLI counts from where the statement begins, which may be after another one.
+                excerpt += f"\n     │ {' ' * (caret + (0 if within else indent))}^"
     where = settings.relative(path).removeprefix("supabase/migrations/")
     suffix = f" ({code[1]})" if code else ""
     detail = "\n".join(filter(None, (excerpt, *(f"     {each}" for each in details.splitlines()))))
@@ -126,8 +127,8 @@ def _not_recorded(
     )
 
 
-def _place(text: str, statement: str, number: str) -> tuple[int, int]:
-    """Give the lines on which a statement and its first word stand."""
+def _place(text: str, statement: str, number: str) -> tuple[int, int, int]:
+    """Give the lines on which a statement and its first word stand, and the column it begins in."""
     statements = split(text)
     index = int(number) if number.strip().isdigit() else -1
     found = statements[index] if 0 <= index < len(statements) else None
@@ -135,5 +136,6 @@ def _place(text: str, statement: str, number: str) -> tuple[int, int]:
         same = [each for each in statements if each.text.startswith(statement.strip()[:200])]
         found = same[0] if same else found
     if found is None:
-        return 1, 1
-    return line_of(text, found.offset), line_of(text, found.code_offset)
+        return 1, 1, 0
+    column = found.offset - (text.rfind("\n", 0, found.offset) + 1)
+    return line_of(text, found.offset), line_of(text, found.code_offset), column

@@ -285,7 +285,7 @@ def up(result: UpResult) -> None:
     if not result.rls.checks:
         verdict = result.rls.summary
     else:
-        verdict = f"{'proved' if result.rls.ok else 'BROKEN'}: {result.rls.summary}"
+        verdict = f"{'proved' if result.rls.ok else 'NOT PROVED'}: {result.rls.summary}"
     rows = [
         ("stack", result.stack.api_url),
         ("database", result.stack.db_url),

@@ -248,7 +248,10 @@ def confirm(question: str, *, yes: bool) -> None:
         )
     sys.stderr.write(f"{question} [y/N] ")
     sys.stderr.flush()
-    answer = sys.stdin.readline().strip().lower()
+    try:
+        answer = sys.stdin.readline().strip().lower()
+    except (KeyboardInterrupt, SystemExit):  # SIGTERM raises the second
+        raise Interrupted("nothing was changed", "the same command again") from None
     if answer not in ("y", "yes"):
         sys.stderr.write("nothing was changed\n")
         raise Exit(code=1)

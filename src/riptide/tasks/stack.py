@@ -152,6 +152,7 @@ def reset(c: Context, yes: bool = False, backend: str | None = None, json: bool 
         render.as_json(status)
     else:
         render.stack(status, verb="reset")
+        render.lines(["next:  inv migrate.push; migrate.reset does both, with the seed"])
 
 
 @task(help={"follow": "go on until Ctrl-C", "backend": BACKEND_HELP})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from invoke.exceptions import Exit
@@ -68,7 +69,9 @@ def test(c: Context, sessions: str | None = None) -> None:
         raise ToolNotFoundError(
             "nox is not installed where inv is",
             state="nothing was tested",
-            next_step="pip install nox, and write a noxfile.py where there is none",
+            next_step="python3 scripts/bootstrap.py test"
+            if Path("scripts/bootstrap.py").is_file()
+            else "pip install nox, and write a noxfile.py where there is none",
         )
     code = foreground(words)
     if code:
