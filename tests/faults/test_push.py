@@ -204,6 +204,41 @@ def wait_until_gone(pid: int) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.parametrize("renamed", [False, True])
+@pytest.mark.parametrize("cancelled", [False, True])
+def test_files_that_vanish_change_nothing_of_what_is_told(
+    started: Settings, *, renamed: bool, cancelled: bool
+) -> None:
+    """What a push has applied is read from the history: files may be renamed or deleted under it.
+
+    One that failed is not taken for one that somebody else has applied, and nothing goes on
+    without it.
+    """
+    last = write(started, "20250103000000", "create table public.last (id int);\n")
+    slow = started.migrations_dir / "20250102000000_m.sql"
+    process = inv(started, "migrate.push")
+    wait_for_sleep(started)
+    if renamed:
+        slow.rename(slow.with_name("20250102000000_other.sql"))
+    else:
+        slow.unlink()
+        last.unlink()
+    if cancelled:
+        with psycopg.connect(started.local_db_url, autocommit=True) as connection:
+            connection.execute(
+                "select pg_cancel_backend(pid) from pg_stat_activity "
+                "where query like 'select pg_sleep(6)%' and pid <> pg_backend_pid()"
+            )
+    else:
+        process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == (1 if cancelled else 130), output
+    assert ("canceling statement due to user request (57014)" in output) == cancelled, output
+    assert "1 of 3 migrations applied, nothing of the others" in output, output
+    assert "another Supabase CLI" not in output
+    assert tables(started) == {"quick"}
+
+
 def test_push_whose_lock_is_lost_does_its_work(started: Settings) -> None:
     """Where the session that holds the lock is ended, what the CLI did is told as it is."""
     process = inv(started, "migrate.push")

@@ -518,6 +518,24 @@ def test_reset_replays_and_seeds(make_project: Callable[..., Settings]) -> None:
         assert connection.execute("select sum(id) from public.one").fetchone() == (None,)
 
 
+def test_seed_that_was_edited_is_not_said_to_be_run_again(empty: Settings) -> None:
+    """The CLI runs a seed file once; of one that was edited since it only keeps the new hash."""
+    write(empty, "20250101000000", "one", "create table public.one (id int);")
+    recorded(empty)
+    seed = empty.supabase_dir / "seed.sql"
+    try:
+        found = []
+        for number in (1, 2):
+            seed.write_text(f"insert into public.one values ({number});")
+            found.append(apply_migrations(settings=empty, include_seed=True))
+        assert [each.seeded for each in found] == [("supabase/seed.sql",), ()]
+        assert [each.not_seeded for each in found] == [(), ("supabase/seed.sql",)]
+        with psycopg.connect(empty.local_db_url) as connection:
+            assert connection.execute("select id from public.one").fetchall() == [(1,)]
+    finally:
+        seed.unlink()
+
+
 def test_failing_seed_is_told_as_the_seed_s(empty: Settings) -> None:
     """When the migrations went well and the seed did not, the error says which it was."""
     write(empty, "20250101000000", "one", "create table public.one (id int);")

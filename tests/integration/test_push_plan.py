@@ -272,7 +272,7 @@ def test_edit_while_the_cli_runs_is_told(project: Settings, tmp_path: Path, when
         assert (result.applied, result.edited) == ((TWO,), (TWO,))
         assert tables(project) == {"one", "two"}
         return
-    with pytest.raises(DriftError, match="in the moment in which the push began") as caught:
+    with pytest.raises(DriftError, match="before the CLI came to them") as caught:
         apply_migrations(settings=edited)
     assert caught.value.detail == f"  {TWO}: what was applied is not what was planned"
     assert "all pending files are applied" in (caught.value.state or "")

@@ -1,8 +1,9 @@
-"""Files that are edited while the Supabase CLI reads them.
+"""Files that are edited while the Supabase CLI is at work.
 
-Between RipTide's look under the lock and the CLI's own, some tenths of a second later, an editor or
-a `git pull` may write. The CLI cannot be given a copy instead: it refuses what config.toml names
-(an e-mail's template) where links lead to it. So what was applied is held to what was planned.
+Between RipTide's look under the lock and the CLI's own, which reads each file when its turn comes,
+an editor or a `git pull` may write. The CLI cannot be given a copy instead: it refuses what
+config.toml names (an e-mail's template) where links lead to it. So what was applied is held to what
+was planned.
 """
 
 from __future__ import annotations
@@ -46,19 +47,21 @@ def confirm_texts(
         DatabaseError: The history cannot be read.
     """
     edited = [path for path, mark in marks.items() if _mark(path) != mark]
-    edited = [path for path in edited if _content(path) != texts[path.name].encode()]
+    # One that is gone the history tells: it lacks the version, or the file is missing here now.
+    edited = [path for path in edited if _content(path) not in (None, texts[path.name].encode())]
     if not edited:
         return ()
     otherwise = _applied_otherwise(settings, edited, texts)
     if otherwise:
         raise DriftError(
-            "files were edited in the moment in which the push began",
+            "files were edited before the CLI came to them",
             detail="\n".join(
                 f"  {path.name}: {otherwise.get(path, 'edited too late, applied as planned')}"
                 for path in edited
             ),
             state=f"all pending files are applied to {settings.target.name}",
-            next_step=f"inv migrate.status --diff{settings.target.flag}",
+            next_step="read them as they are now: that is what was applied; "
+            f"inv migrate.rollback{settings.target.flag} takes it back",
         )
     return tuple(path.name for path in edited)
 

@@ -71,8 +71,8 @@ class LockedPush:
 
         Raises:
             MigrationError: The database refused a file.
-            DriftError: The history does not hold what was planned, or a file was edited just when
-                the CLI began.
+            DriftError: The history does not hold what was planned, or a file was edited before the
+                CLI came to it.
             DatabaseError: The history could not be read afterwards.
             ToolNotFoundError: There is no supported Supabase CLI.
             CommandError: The CLI failed in some other way.

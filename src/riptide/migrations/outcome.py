@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from riptide.errors import CommandError, Interrupted, RiptideError
 from riptide.migrations.explain import NOT_THE_FILE, database_error, explain
-from riptide.migrations.history import list_migrations
+from riptide.migrations.history import applied_versions
 from riptide.migrations.lock import wait_for_cli
 from riptide.migrations.sql import line_of, not_one_transaction
 from riptide.runner import mask
@@ -148,11 +148,10 @@ def overtaken(
     try:
         if wait_for_cli(session, time.monotonic() + _ANOTHER_CLI):
             return False
-        after = list_migrations(settings=settings, runner=runner)
+        applied = set(applied_versions(settings, runner))
     except (RiptideError, psycopg.Error):  # the push's own error is the one to tell
         return False
-    pending = {each.version for each in after.pending}
-    taken = [each for each in before.pending if each.version not in pending]
+    taken = [each for each in before.pending if each.version in applied]
     if not clock.last:
         return bool(taken)
     return any(each.path is not None and each.path.name == clock.last for each in taken)
@@ -188,13 +187,15 @@ def count(migrations: Sequence[Migration]) -> str:
 def looked_up(
     settings: Settings, before: MigrationList, runner: Runner | None
 ) -> tuple[str, tuple[Migration, ...]]:
-    """Look how much of a push is applied; give that in words, and what is not."""
+    """Look how much of a push is applied; give that in words, and what is not.
+
+    By the history alone: files may have been renamed or deleted meanwhile.
+    """
     try:
-        after = list_migrations(settings=settings, runner=runner)
+        applied = set(applied_versions(settings, runner))
     except RiptideError:  # the database is gone: the push's own error is the one to tell
         return UNKNOWN, before.pending
-    planned = {each.version for each in before.pending}
-    pending = tuple(each for each in after.pending if each.version in planned)
+    pending = tuple(each for each in before.pending if each.version not in applied)
     done = len(before.pending) - len(pending)
     others = ", nothing of the others" if done and pending else ""
     return f"{done} of {count(before.pending)} applied{others}", pending

@@ -67,8 +67,8 @@ def apply_migrations(
         ConfigError: There is no project here, or the target cannot be locked.
         MigrationError: A file cannot be used, or the database refused it; with file and line.
         DriftError: History and files contradict each other, or files were changed since they were
-            planned or rehearsed; nothing was applied. Or one was edited in the moment in which the
-            CLI began; its ``state`` says that all are applied.
+            planned or rehearsed; nothing was applied. Or one was edited before the CLI came to it;
+            its ``state`` says that all are applied.
         StackError: The target is local, and this project's stack does not run.
         DatabaseError: The database cannot be reached.
         LockTimeoutError: Another push or rollback did not end within ``lock_wait``.
@@ -115,7 +115,9 @@ def apply_migrations(
                 result,
                 applied=tuple(each.path.name for each in before.pending if each.path),
                 timings=locked.clock.seconds,
-                seeded=tuple(str(each) for each in answer.data.get("seeds", [])),
+                # It names there also those that it passed over.
+                seeded=tuple(answer.data.get("seeds", []) if dry_run else locked.clock.seeds),
+                not_seeded=tuple(locked.clock.not_seeded),
                 edited=locked.edited,
             )
     return replace(result, seconds=time.monotonic() - began)

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 ATTEMPTS = 4
 
 _APPLYING = re.compile(r"^Applying migration (\S+\.sql)")
-_SEEDING = re.compile(r"^Seeding data from (\S+)")
+_SEEDING = re.compile(r"^Seeding data from (.+?)(?:\.\.\.)?$")
+# Of a seed file that was edited since it was run: it is not run again.
+_NOT_SEEDING = re.compile(r"^Updating seed hash to (.+?)(?:\.\.\.)?$")
 _LOCK_NOT_AVAILABLE = "(SQLSTATE 55P03)"
 
 
@@ -53,30 +55,35 @@ class Clock:
 
     Attributes:
         seconds: Of each file that it began, by name.
-        seed: The seed file that it began last, or ``""``.
+        seeds: Seed files that it began, in order.
+        not_seeded: Those that it passed over, as they have been run before.
     """
 
     total: int
     progress: Callable[[str], None] | None = None
     seconds: dict[str, float] = field(default_factory=dict)
-    seed: str = ""
+    seeds: list[str] = field(default_factory=list)
+    not_seeded: list[str] = field(default_factory=list)
     _current: str = ""
     _began: float = 0.0
 
     def hear(self, line: str) -> None:
         """Take a line of the CLI's stderr."""
-        applying, seeding = _APPLYING.match(line), _SEEDING.match(line)
-        if not applying and not seeding:
-            return
-        self.stop()
-        self._began = time.monotonic()
-        if applying:
+        if applying := _APPLYING.match(line):
+            self.stop()
+            self._began = time.monotonic()
             self._current = applying[1]
             self.seconds[self._current] = 0.0
             phrase = f"applying {self._current} ({len(self.seconds)} of {self.total})"
-        else:
-            self._current, self.seed = "", seeding[1] if seeding else ""
+        elif seeding := _SEEDING.match(line):
+            self.stop()
+            self.seeds.append(seeding[1])
             phrase = f"seeding from {self.seed}"
+        elif passed_over := _NOT_SEEDING.match(line):
+            self.not_seeded.append(passed_over[1])
+            return
+        else:
+            return
         if self.progress is not None:
             self.progress(phrase)
 
@@ -85,6 +92,11 @@ class Clock:
         if self._current:
             self.seconds[self._current] = time.monotonic() - self._began
         self._current = ""
+
+    @property
+    def seed(self) -> str:
+        """The seed file that was begun last, or ``""``."""
+        return self.seeds[-1] if self.seeds else ""
 
     @property
     def last(self) -> str:

@@ -119,6 +119,10 @@ def push(result: PushResult) -> None:
         took = "" if result.dry_run else f"  {result.timings.get(name, 0):.2f} s"
         told.append(f"  {verb} {name:<{width}}{took}".rstrip())
     told += [f"  {'would run' if result.dry_run else 'ran'} seed {name}" for name in result.seeded]
+    told += [
+        f"  seed {name} has been run before: edited, it is not run again (migrate.reset does)"
+        for name in result.not_seeded
+    ]
     told += map(edited, result.edited)
     if result.up_to_date and not result.seeded:
         told.append(f"{result.target}: up to date, nothing to apply")

@@ -156,6 +156,7 @@ class PushResult(Result):
         applied: Names of the files that were applied (with ``dry_run``: would be), in order.
         timings: Seconds that each of them took, by its name.
         seeded: Seed files that were run.
+        not_seeded: Those that were not, as the CLI runs a file once, and they were edited since.
         edited: Files that were edited when the CLI had read them: applied as they were planned.
         rehearsed: Seconds that the rehearsal took, or ``None`` where there was none.
         dry_run: Whether nothing was changed on purpose.
@@ -166,6 +167,7 @@ class PushResult(Result):
     applied: tuple[str, ...] = ()
     timings: dict[str, float] = field(default_factory=dict)
     seeded: tuple[str, ...] = ()
+    not_seeded: tuple[str, ...] = ()
     edited: tuple[str, ...] = ()
     rehearsed: float | None = None
     dry_run: bool = False
