@@ -104,7 +104,7 @@ def test_push_applies_in_order_and_once(empty: Settings) -> None:
 
 
 def test_history_of_these_tests_is_the_cli_s(empty: Settings) -> None:
-    """What tests write into the history themselves is what a push would have written there."""
+    """Rows that tests write into the history themselves are what a push would have written."""
     write(
         empty, "20250101000000", "one", "-- one\ncreate table public.one (id int);\n\nselect ';';\n"
     )

@@ -513,17 +513,19 @@ def many(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Callable[..., l
     ) -> list[str]:
         versions = [f"{each:03}" for each in range(number)]
         files(settings, *versions)[-1].write_text(text, encoding="utf-8")
-        history(monkeypatch, settings, [], [], [] if fails else versions, [])
+        looks: list[list[str]] = [[]] if "plan" in flags else [[], []]
+        history(monkeypatch, settings, *looks, [] if fails else versions, [])
         done: list[str] = []
 
-        def flush(_: Target) -> None:
+        def flush(*_: object) -> None:
             done.append("flush")
             if gone:
                 raise DatabaseError("the connection to the database was lost")
 
         class Recorder(SubprocessRunner):
             def run(self, argv: Sequence[str], **options: Any) -> Completed:
-                done.append(options["env"]["PGOPTIONS"].partition("=1s")[2].strip())
+                settings_ = options["env"]["PGOPTIONS"].split(" -c ")
+                done.append("asynchronous" if "synchronous_commit=off" in settings_ else "")
                 said = {"error": {"code": "DbPushApplyError", "message": "no"}} if fails else {}
                 return Completed(tuple(argv), int(fails), json.dumps(said), "")
 
@@ -531,7 +533,9 @@ def many(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Callable[..., l
         monkeypatch.setattr(
             "riptide.migrations.push.push_lock", lambda *_, **__: nullcontext(session)
         )
-        monkeypatch.setattr("riptide.migrations.locked_push.flush", flush)
+        for module in ("push", "locked_push"):
+            monkeypatch.setattr(f"riptide.migrations.{module}.flush", flush)
+        monkeypatch.setattr("riptide.migrations.concurrent._invalid", lambda _: {})
         monkeypatch.delenv("PGOPTIONS", raising=False)
         try:
             apply_migrations(settings=settings, runner=Recorder(), **flags)
@@ -542,24 +546,23 @@ def many(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Callable[..., l
     return run
 
 
-ASYNCHRONOUS = "-c synchronous_commit=off"
 UNSURE = "; whether it is on the server's disk is not known"
 FAILED = f"nothing of this file was applied; 0 of {MANY} migrations applied"
 
 
 def test_many_files_wait_for_the_disk_together(many: Callable[..., list[str]]) -> None:
     """Of many files none waits for the disk; all are flushed before they are said to be applied."""
-    assert many() == [ASYNCHRONOUS, "flush"]
-    assert many(fails=True) == [ASYNCHRONOUS, "flush", FAILED]
+    assert many() == ["asynchronous", "flush"]
+    assert many(fails=True) == ["asynchronous", "flush", FAILED]
 
 
 def test_what_could_not_be_flushed_is_told(many: Callable[..., list[str]]) -> None:
     """Where the server cannot be asked to flush, it is not claimed that all is on its disk."""
     assert many(gone=True) == [
-        *(ASYNCHRONOUS, "flush"),
+        *("asynchronous", "flush"),
         f"the CLI says that it applied {MANY} migrations{UNSURE}",
     ]
-    assert many(gone=True, fails=True) == [ASYNCHRONOUS, "flush", FAILED + UNSURE]
+    assert many(gone=True, fails=True) == ["asynchronous", "flush", FAILED + UNSURE]
 
 
 @pytest.mark.parametrize(
@@ -578,6 +581,21 @@ def test_each_file_waits_for_the_disk(
 ) -> None:
     """Not where it is not worth it, or a file and its row in the history could be torn apart."""
     assert many(**otherwise) == [""]
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_what_another_push_has_applied_is_flushed(
+    many: Callable[..., list[str]], *, dry_run: bool
+) -> None:
+    """Whoever applied some of the files while this one waited may have been killed since."""
+    text = "select 1;\n"
+    planned = [
+        PlannedMigration(file=f"{name}_m{name}.sql", statements=1, sha256=digest(text))
+        for name in ("000", "001", "002")
+    ]
+    plan = PushPlan(target="local", files=tuple(planned))
+    done = many(number=2, text=text, plan=plan, dry_run=dry_run)
+    assert done == ([""] if dry_run else ["flush", ""])
 
 
 def test_history_that_cannot_be_read_afterwards_is_no_failure_of_the_push(

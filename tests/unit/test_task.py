@@ -62,8 +62,14 @@ def test_start_that_is_ended_too_late_says_that_the_stack_runs(
     monkeypatch.setattr(EmbeddedStack, "start", lambda *_, **__: found)
     monkeypatch.setattr(EmbeddedStack, "status", lambda _: found)
     monkeypatch.setattr("riptide.render.stack", lambda *_, **__: signal.raise_signal(number))
-    with pytest.raises(Exit):
-        start(Context())
+    # Of a shell's background job SIGINT is ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(Exit) as caught:
+            start(Context())
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert caught.value.code == 128 + number
     assert ("state: the stack runs\nnext:  inv stack.stop" in capsys.readouterr().err) == running
 
 

@@ -2,12 +2,13 @@
 
 A server that crashes meanwhile forgets the last files as if they had never been pushed, each with
 its row of the history; the next push applies them
-(https://www.postgresql.org/docs/17/wal-async-commit.html). Nothing is said to be applied before it
-is on the disk.
+(https://www.postgresql.org/docs/17/wal-async-commit.html). The push itself says nothing to be
+applied before it is on the disk.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from riptide.migrations.concurrent import leaves_something
@@ -47,23 +48,42 @@ def commits_asynchronously(session: psycopg.Connection | None, texts: Iterable[s
         session: The one that holds the push's lock; ``None`` where none can.
         texts: The content of each pending file.
     """
+    import psycopg
+
     files = list(texts)
     if session is None or len(files) < MANY:
         return False
     if any(not_one_transaction(each) or leaves_something(each) for each in files):
         return False
-    return session.execute(_MAY_FLUSH).fetchone() == (True,)
+    try:
+        return session.execute(_MAY_FLUSH).fetchone() == (True,)
+    except psycopg.Error:  # the session is gone: the push goes on as without this
+        return False
 
 
-def flush(target: Target) -> None:
+def flush(target: Target, session: psycopg.Connection | None) -> None:
     """Have the server write to its disk all that was committed before.
 
-    In a session of its own: the one that holds the lock may be gone.
+    Args:
+        target: The database.
+        session: The one that holds the lock. Where it is gone, or its role may not, it is done in
+            a new one.
 
     Raises:
         DatabaseError: The database cannot be reached, or refuses.
     """
+    import psycopg
+
     from riptide.database import connect
 
-    with connect(target) as connection, connection.transaction():
-        connection.execute(_FLUSH)
+    if session is not None:
+        with suppress(psycopg.Error):
+            _flush(session)
+            return
+    with connect(target) as connection:
+        _flush(connection)
+
+
+def _flush(session: psycopg.Connection) -> None:
+    with session.transaction():
+        session.execute(_FLUSH)

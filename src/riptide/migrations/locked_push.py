@@ -11,7 +11,16 @@ from riptide.migrations.concurrent import Watch
 from riptide.migrations.durable import commits_asynchronously, flush
 from riptide.migrations.edited import confirm_texts
 from riptide.migrations.history import applied_versions
-from riptide.migrations.outcome import UNKNOWN, count, failed, interrupted, looked_up, overtaken
+from riptide.migrations.outcome import (
+    UNKNOWN,
+    count,
+    failed,
+    interrupted,
+    killed,
+    looked_up,
+    nothing_applied,
+    overtaken,
+)
 from riptide.migrations.plan import listed
 from riptide.migrations.run import Clock, push, session_settings
 
@@ -55,7 +64,8 @@ class LockedPush:
     dry_run: bool
     progress: Callable[[str], None] | None
     clock: Clock = field(init=False)
-    edited: tuple[str, ...] = ()
+    edited: tuple[str, ...] = field(default=(), init=False)
+    _unflushed: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
         """Make the clock."""
@@ -79,35 +89,36 @@ class LockedPush:
             Interrupted: Ctrl-C.
         """
         settings = self.settings
-        cli = self._cli()
-        argv = cli.push_argv(
-            dry_run=self.dry_run, include_all=include_all, include_seed=include_seed
-        )
-        asynchronous = not (self.dry_run or include_seed) and commits_asynchronously(
-            self.session, self.texts.values()
-        )
-        variables = session_settings(
-            lock_timeout,
-            windows=settings.target.is_local and sys.platform == "win32",
-            asynchronous=asynchronous,
-        )
-        watch = Watch.begin(settings, {} if self.dry_run else self.texts)
+        with nothing_applied(settings):
+            cli = self._cli()
+            argv = cli.push_argv(
+                dry_run=self.dry_run, include_all=include_all, include_seed=include_seed
+            )
+            self._unflushed = not (self.dry_run or include_seed) and commits_asynchronously(
+                self.session, self.texts.values()
+            )
+            variables = session_settings(
+                lock_timeout,
+                windows=settings.target.is_local and sys.platform == "win32",
+                asynchronous=self._unflushed,
+            )
+            watch = Watch.begin(settings, {} if self.dry_run else self.texts)
+        looked = (settings, self.before, self.texts, self.runner)
         told: RiptideError | Interrupted
         try:
             answer = self._answer(cli, argv, variables)
+            if answer.completed.exit_code < 0:
+                raise killed(answer, self.session, *looked, watch)
             if not answer.ok:
-                raise failed(
-                    answer, self.clock, settings, self.before, self.texts, self.runner, watch
-                )
+                raise failed(answer, self.clock, *looked, watch)
             if not self.dry_run:
                 after = self._history_after()
-                if asynchronous:
-                    self._flush()
+                self._flush()
                 self._confirm(after)
                 self.edited = confirm_texts(settings, self.marks, self.texts)
                 watch.confirm()
         except (KeyboardInterrupt, SystemExit):  # SIGTERM raises the second
-            told = interrupted(self.session, settings, self.before, self.texts, self.runner)
+            told = interrupted(self.session, *looked)
             watch.explain(told)
         except RiptideError as error:
             told = error
@@ -115,14 +126,13 @@ class LockedPush:
                 told.state = looked_up(settings, self.before, self.runner)[0]
         else:
             return answer
-        if asynchronous:
-            self._add_flush(told)
-        raise told
+        raise self._flushed(told)
 
     def _answer(self, cli: SupabaseCLI, argv: list[str], variables: Mapping[str, str]) -> Answer:
         """Run the CLI; once more where another one, without the lock, was at work too."""
         answer = push(cli, argv, self.clock, self.texts, variables)
-        if not answer.ok and overtaken(
+        failed_itself = answer.completed.exit_code > 0
+        if failed_itself and overtaken(
             self.session, self.clock, self.before, self.settings, self.runner
         ):
             if self.progress is not None:
@@ -144,26 +154,36 @@ class LockedPush:
             return applied_versions(self.settings, self.runner)
         except RiptideError as error:
             error.state = f"{self._cli_says}; the history could not be read afterwards"
-            error.next_step = "inv migrate.status (has a migration changed this very role?)"
+            error.next_step = (
+                f"inv migrate.status{self.settings.target.flag} "
+                "(has a migration changed this very role?)"
+            )
             raise
 
     def _flush(self) -> None:
+        if not self._unflushed:
+            return
         try:
-            flush(self.settings.target)
+            flush(self.settings.target, self.session)
         except RiptideError as error:
+            self._unflushed = False  # once is enough
             error.state = f"{self._cli_says}; {_NOT_ON_DISK}"
             error.next_step = f"inv migrate.status{self.settings.target.flag}"
             raise
+        self._unflushed = False
 
-    def _add_flush(self, told: RiptideError | Interrupted) -> None:
-        """Flush what an error says to be applied; where that fails too, say so in it."""
-        state = told.state or ""
-        if UNKNOWN in state or _NOT_ON_DISK in state:
-            return
+    def _flushed(self, told: RiptideError | Interrupted) -> RiptideError | Interrupted:
+        """Flush what an error says to be applied; give it, with a word where that fails too."""
+        if not self._unflushed or UNKNOWN in (told.state or ""):
+            return told
+        unsure = f"{told.state}; {_NOT_ON_DISK}"
         try:
-            flush(self.settings.target)
+            flush(self.settings.target, self.session)
         except RiptideError:  # the push's own error is the one to tell
-            told.state = f"{state}; {_NOT_ON_DISK}"
+            told.state = unsure
+        except (KeyboardInterrupt, SystemExit):
+            return Interrupted(unsure, f"inv migrate.push{self.settings.target.flag}")
+        return told
 
     @property
     def _cli_says(self) -> str:
@@ -179,14 +199,14 @@ class LockedPush:
                 f"the push ended well, but the history lacks {count(absent)}",
                 detail=listed(absent),
                 state="the others are applied",
-                next_step="inv migrate.status",
+                next_step=f"inv migrate.status{self.settings.target.flag}",
             )
         others = sorted(new - planned)
         if others:
             raise DriftError(
                 f"the history holds {', '.join(others[:8])} too, which was not planned",
-                detail="  A file came in the moment in which the push began, somebody has pushed "
+                detail="  A file came while the CLI was at work, somebody has pushed "
                 "without the lock,\n  or a migration wrote it.",
                 state="all that was planned is applied too",
-                next_step="inv migrate.status",
+                next_step=f"inv migrate.status{self.settings.target.flag}",
             )

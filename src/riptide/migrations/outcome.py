@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from riptide.errors import CommandError, Interrupted, RiptideError
@@ -14,7 +15,7 @@ from riptide.migrations.sql import line_of, not_one_transaction
 from riptide.runner import mask
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import psycopg
 
@@ -30,6 +31,16 @@ UNKNOWN = "how much was applied is not known"
 _ANOTHER_CLI = 60.0  # seconds that a CLI whose push was killed may take to end its file
 
 _SESSION_END = 5.0  # seconds that an interrupted CLI's session may take; it looks once a second
+
+
+@contextmanager
+def nothing_applied(settings: Settings) -> Iterator[None]:
+    """Say of an interruption before the CLI is run that nothing was applied."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):  # SIGTERM raises the second
+        again = f"inv migrate.push{settings.target.flag}"
+        raise Interrupted("nothing was applied", again) from None
 
 
 def failed(
@@ -63,18 +74,10 @@ def failed(
             state=state,
             next_step=f"inv migrate.status{settings.target.flag}, once the database answers",
         )
-    if answer.completed.exit_code < 0:  # by a signal; its own last words are of its progress
-        return CommandError(
-            f"the push broke off: the Supabase CLI was ended by {_signal(answer)}",
-            argv=[mask(each) for each in answer.completed.argv],
-            exit_code_of_command=answer.completed.exit_code,
-            stdout=mask(answer.completed.stdout),
-            stderr=mask(answer.completed.stderr),
-            state=state,
-            next_step=f"`{push}` again; it goes on from there",
-        )
     if answer.error_code != "DbPushApplyError":
-        return failure(answer, "the push failed", state=state, next_step=_next(answer, push))
+        return failure(
+            answer, "the push failed", state=state, next_step=_next(answer, settings, push)
+        )
     if not now_pending:
         what = f"seed {clock.seed}" if clock.seed else "after the migrations, the push"
         return database_error(answer, what, state=state, next_step=f"mend it, then {push}")
@@ -83,7 +86,9 @@ def failed(
         now_pending[0],
     )
     if culprit.path is None:
-        return failure(answer, "the push failed", state=state, next_step=_next(answer, push))
+        return failure(
+            answer, "the push failed", state=state, next_step=_next(answer, settings, push)
+        )
     text = texts[culprit.path.name]
     halves = _halves(culprit, text)
     again = " (what is applied of it already will run again)" if halves else ""
@@ -108,18 +113,43 @@ def failed(
     return error
 
 
-def _next(answer: Answer, push: str) -> str | None:
+def _next(answer: Answer, settings: Settings, push: str) -> str | None:
     """Give a command where neither the CLI nor the kind of its error has one."""
-    known = answer.suggestion.strip() or answer.error_code == "DbConnectError"
-    return None if known else f"mend what it says, then `{push}`"
+    if answer.error_code == "DbConnectError":
+        remote = f"check the URL, the password and the network, then `{push}`"
+        return None if settings.target.is_local else remote
+    return None if answer.suggestion.strip() else f"mend what it says, then `{push}`"
 
 
-def _signal(answer: Answer) -> str:
+def killed(
+    answer: Answer,
+    session: psycopg.Connection | None,
+    settings: Settings,
+    before: MigrationList,
+    texts: Mapping[str, str],
+    runner: Runner | None,
+    watch: Watch,
+) -> CommandError:
+    """Give the error for a CLI that a signal ended; its own last words are of its progress.
+
+    As after an interruption its session may still be at work.
+    """
     number = -answer.completed.exit_code
     try:
-        return signal.Signals(number).name
+        name = signal.Signals(number).name
     except ValueError:
-        return f"signal {number}"
+        name = f"signal {number}"
+    error = CommandError(
+        f"the push broke off: the Supabase CLI was ended by {name}",
+        argv=[mask(each) for each in answer.completed.argv],
+        exit_code_of_command=answer.completed.exit_code,
+        stdout=mask(answer.completed.stdout),
+        stderr=mask(answer.completed.stderr),
+        state=_state_after_interruption(session, settings, before, texts, runner),
+        next_step=f"`inv migrate.push{settings.target.flag}` again; it goes on from there",
+    )
+    watch.explain(error)
+    return error
 
 
 def overtaken(

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from riptide.errors import DatabaseError, Interrupted, StackError
+from riptide.errors import DatabaseError, StackError
 from riptide.migrations.durable import flush
 from riptide.migrations.edited import marks_of
 from riptide.migrations.history import list_migrations
 from riptide.migrations.lock import LOCK_WAIT, lockable, push_lock
 from riptide.migrations.locked_push import LockedPush
+from riptide.migrations.outcome import nothing_applied
 from riptide.migrations.plan import digest, refuse_changed, usable
 from riptide.results import PushResult
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from riptide.results import PushPlan
     from riptide.runner import Runner
@@ -87,7 +88,7 @@ def apply_migrations(
     wanted = not (settings.target.is_local or dry_run) if rehearse is None else rehearse
     known = None if plan is None else {each.file: each.sha256 for each in plan.files}
     with ExitStack() as stack:
-        with _nothing_applied(settings):
+        with nothing_applied(settings):
             if known is None or wanted:
                 found = list_migrations(settings=settings, runner=runner)
                 texts = usable(found, settings, include_all=include_all)
@@ -105,9 +106,9 @@ def apply_migrations(
             marks = marks_of(before)
             texts = usable(before, settings, include_all=include_all)
             refuse_changed(texts, known, settings)
-            if session is not None and len(texts) < len(known):
+            if session is not None and not dry_run and len(texts) < len(known):
                 with suppress(DatabaseError):  # the server does it by itself, some tenths later
-                    flush(settings.target)  # whoever has applied some may have been killed
+                    flush(settings.target, session)  # whoever has applied some may have been killed
         if before.pending or include_seed:
             locked = LockedPush(settings, runner, session, before, texts, marks, dry_run, progress)
             answer = locked.run(lock_timeout, include_all=include_all, include_seed=include_seed)
@@ -121,16 +122,6 @@ def apply_migrations(
                 edited=locked.edited,
             )
     return replace(result, seconds=time.monotonic() - began)
-
-
-@contextmanager
-def _nothing_applied(settings: Settings) -> Iterator[None]:
-    """Say of an interruption before the CLI is run that nothing was applied."""
-    try:
-        yield
-    except (KeyboardInterrupt, SystemExit):  # SIGTERM raises the second
-        again = f"inv migrate.push{settings.target.flag}"
-        raise Interrupted("nothing was applied", again) from None
 
 
 def _rehearse(

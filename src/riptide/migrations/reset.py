@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from riptide.errors import ConfigError, RiptideError
+from riptide.errors import ConfigError, Interrupted, RiptideError
 from riptide.migrations.files import read_sql, scan
 from riptide.migrations.plan import text_of
 from riptide.migrations.push import apply_migrations
@@ -79,6 +79,8 @@ def reset_database(
         pushed = apply_migrations(
             settings=settings, include_seed=seeded, runner=runner, progress=progress
         )
+    except Interrupted as error:
+        raise Interrupted(f"the database was emptied; {error.state}", "inv migrate.reset") from None
     except RiptideError as error:
         error.state = f"the database was emptied; {error.state or 'nothing was applied'}"
         raise

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from riptide.errors import Interrupted, StackError
+from riptide.errors import Interrupted, RiptideError, StackError
 from riptide.tasks._task import (
     BACKEND_HELP,
     JSON_HELP,
@@ -30,8 +30,11 @@ def _told_if_it_runs(stack: Stack) -> Iterator[None]:
     try:
         yield
     except (KeyboardInterrupt, SystemExit):  # SIGTERM raises the second
-        # Docker's goes on by itself, and would not answer at once.
-        if stack.backend == "embedded" and stack.status().running:
+        runs = False
+        with suppress(RiptideError):
+            # Docker's goes on by itself, and would not answer at once.
+            runs = stack.backend == "embedded" and stack.status().running
+        if runs:
             raise Interrupted("the stack runs", "inv stack.stop, or go on") from None
         raise
 
