@@ -685,13 +685,12 @@ def test_history_that_cannot_be_read_after_a_push(
     empty: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An error after the CLI's success says what the CLI has applied."""
-    from riptide.migrations import push
 
     def gone(*_: object) -> list[str]:
         raise DatabaseError("refused")
 
     write(empty, "20250101000000", "one", "create table public.t1 (a int);")
-    monkeypatch.setattr(push, "applied_versions", gone)
+    monkeypatch.setattr("riptide.migrations.locked_push.applied_versions", gone)
     with pytest.raises(DatabaseError) as caught:
         apply_migrations(settings=empty)
     assert "the CLI says that it applied 1 migration" in str(caught.value)
