@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 from _inv import inv
+from _stacks import living
 
 if TYPE_CHECKING:
     import subprocess
@@ -77,7 +78,7 @@ def test_interrupted_check_leaves_nothing(slow: tuple[Settings, Path]) -> None:
     assert time.monotonic() - began < 15  # the migration alone would have slept for longer
     assert list(folder.glob("riptide-scratch-*")) == []
     assert servers(folder) == []
-    assert [each for each in below if each.is_running()] == []
+    assert living(each.pid for each in below) == set()
 
 
 def test_killed_check_is_swept_up_by_the_next(slow: tuple[Settings, Path]) -> None:
@@ -93,4 +94,5 @@ def test_killed_check_is_swept_up_by_the_next(slow: tuple[Settings, Path]) -> No
     output, _ = process.communicate(timeout=90)
     assert process.returncode == 0, output
     assert list(folder.glob("riptide-scratch-*")) == []
-    assert [each for each in left if each.is_running()] == []
+    # Dead, whether or not somebody has taken its exit code yet.
+    assert living(each.pid for each in left) == set()
