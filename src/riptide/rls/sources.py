@@ -137,7 +137,7 @@ def key_as_mark(
             return name, values
     raise RlsError(
         f"the rows made in {table.full_name} could not be told from others: it has no owner and "
-        "no column for a value that nobody else has (numbers and generated keys are none)",
+        "no column for a value that nobody else has (a text or a uuid)",
         state="nothing was tried",
         next_step='say owner = "<column>" in supabase/rls.toml; or give a text column a value '
         f"with {{random}} in it in section [{table.section}.row]; or take [{table.section}] out",
