@@ -256,7 +256,9 @@ def test_start_that_is_ended_at_any_moment(
         time.sleep(milliseconds / 1000)
         process.send_signal(number)
         output, _ = process.communicate(timeout=60)
-        if number is signal.SIGINT and process.returncode != 0:  # 0: it was done before
+        # What came when all was done, or while Python itself ended, has stopped nothing.
+        done = "stack     running" in output or "state: the stack runs" in output
+        if number is signal.SIGINT and not done:
             assert process.returncode == 130, output
             assert "error: interrupted" in output
             assert "Traceback" not in output

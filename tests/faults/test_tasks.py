@@ -65,8 +65,11 @@ def test_start_that_is_ended_leaves_nothing(
         time.sleep(seconds - 0.4)
         process.send_signal(number)
         output, _ = process.communicate(timeout=60)
-        codes.add(process.returncode)
-        if process.returncode:
+        if "stack     running" in output and "error: " not in output:
+            # It was done; the signal may have come while Python itself ended.
+            codes.add(0)
+        else:
+            codes.add(process.returncode)
             assert f"error: ended by {number.name}" in output, seen + output
             too_late = "state: the stack runs\nnext:  inv stack.stop" in output
             assert bool(processes_of(settings)) == too_late, seen + output
