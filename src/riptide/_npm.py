@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from riptide.errors import CommandError, RiptideError, ToolNotFoundError
+from riptide.errors import RiptideError, ToolNotFoundError
 from riptide.runner import mask
 
 if TYPE_CHECKING:
@@ -195,12 +195,8 @@ def _npm_error(completed: Completed, folder: Path) -> RiptideError:
     masked = mask(words).splitlines()
     lines = [line for line in masked if re.match(r"(?!npm warn|\s*$)", line)] or masked
     lines = [line for line in lines if "complete log of" not in line]
-    return CommandError(
+    return completed.error(
         message,
-        argv=[mask(each) for each in completed.argv],
-        exit_code_of_command=completed.exit_code,
-        stdout=mask(completed.stdout),
-        stderr=mask(completed.stderr),
         detail="\n".join(f"  {line}" for line in lines[-8:]) or None,
         state="nothing was installed",
         next_step=step,

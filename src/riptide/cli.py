@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from riptide.errors import CommandError, DatabaseError, RiptideError
+from riptide.errors import DatabaseError, RiptideError
 from riptide.runner import Completed, mask
 from riptide.target import LINKED, SCRATCH
 
@@ -273,12 +273,8 @@ def parse(completed: Completed) -> Answer:
                 continue
     if not isinstance(data, dict):
         if completed.exit_code == 0:
-            raise CommandError(
+            raise completed.error(
                 "the Supabase CLI answered something that is not JSON",
-                argv=[mask(each) for each in completed.argv],
-                exit_code_of_command=0,
-                stdout=mask(completed.stdout),
-                stderr=mask(completed.stderr),
                 detail=f"  {mask(text)[:200]}" if text else "  (nothing)",
                 next_step="supabase --version; versions 3.x are supported",
             )
@@ -308,12 +304,8 @@ def failure(
             state=state,
             next_step=next_step or "inv stack.start",
         )
-    return CommandError(
+    return answer.completed.error(
         f"{what}: {first or f'the Supabase CLI exited with {answer.completed.exit_code}'}",
-        argv=[mask(each) for each in answer.completed.argv],
-        exit_code_of_command=answer.completed.exit_code,
-        stdout=mask(answer.completed.stdout),
-        stderr=mask(answer.completed.stderr),
         detail=_indent(rest),
         state=state,
         next_step=next_step or " ".join(answer.suggestion.split()) or None,

@@ -63,13 +63,29 @@ class Completed:
         if self.exit_code == 0:
             return self
         words = mask((self.stderr.strip() or self.stdout.strip())[-2000:])
-        raise CommandError(
+        raise self.error(
+            message,
+            detail="\n".join(f"  {line}" for line in words.splitlines()[-12:]) or None,
+            next_step=next_step,
+        )
+
+    def error(
+        self,
+        message: str,
+        *,
+        detail: str | None = None,
+        state: str | None = None,
+        next_step: str | None = None,
+    ) -> CommandError:
+        """Give the error for it, whatever it exited with; what it printed is masked."""
+        return CommandError(
             message,
             argv=[mask(each) for each in self.argv],
             exit_code_of_command=self.exit_code,
             stdout=mask(self.stdout),
             stderr=mask(self.stderr),
-            detail="\n".join(f"  {line}" for line in words.splitlines()[-12:]) or None,
+            detail=detail,
+            state=state,
             next_step=next_step,
         )
 

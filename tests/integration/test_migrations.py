@@ -72,7 +72,7 @@ def write(settings: Settings, version: str, name: str, up: str, down: str | None
     return path
 
 
-def recorded(settings: Settings) -> None:
+def record_all(settings: Settings) -> None:
     """Have the files applied, where it is no matter by whom."""
     record(settings, *sorted(settings.migrations_dir.iterdir()))
 
@@ -114,7 +114,7 @@ def test_history_of_these_tests_is_the_cli_s(empty: Settings) -> None:
         f"where attrelid = '{HISTORY}'::regclass and attnum > 0 and not attisdropped order by 1"
     )
     found = []
-    for apply in (lambda: apply_migrations(settings=empty), lambda: recorded(empty)):
+    for apply in (lambda: apply_migrations(settings=empty), lambda: record_all(empty)):
         with psycopg.connect(empty.local_db_url, autocommit=True) as connection:
             connection.execute(
                 "drop schema if exists supabase_migrations cascade; "
@@ -221,7 +221,7 @@ def test_file_that_is_not_utf8_is_refused_before_anything(empty: Settings) -> No
 def test_out_of_order_is_refused_and_allowed_when_asked(empty: Settings) -> None:
     """A file older than the newest applied one needs include_all."""
     write(empty, "20250102000000", "two", "create table public.two (id int);")
-    recorded(empty)
+    record_all(empty)
     write(empty, "20250101000000", "one", "create table public.one (id int);")
     assert states(list_migrations(settings=empty))["20250101000000"] is MigrationState.OUT_OF_ORDER
     with pytest.raises(DriftError, match="after newer ones") as caught:
@@ -234,7 +234,7 @@ def test_out_of_order_is_refused_and_allowed_when_asked(empty: Settings) -> None
 def test_applied_without_file_is_refused(empty: Settings) -> None:
     """A history row that has no file here ends the push before anything is applied."""
     gone = write(empty, "20250101000000", "one", "create table public.one (id int);")
-    recorded(empty)
+    record_all(empty)
     gone.unlink()
     write(empty, "20250102000000", "two", "create table public.two (id int);")
     assert states(list_migrations(settings=empty))["20250101000000"] is MigrationState.MISSING
@@ -291,7 +291,7 @@ def test_reset_refuses_what_a_push_would_before_the_rows_go(
 ) -> None:
     """A file that is still the template, or that is refused for its statements, empties nothing."""
     write(empty, "20250101000000", "one", "create table public.one (id int);")
-    recorded(empty)
+    record_all(empty)
     made = create_migration("later", settings=empty)
     if text:
         made.path.write_text(text, encoding="utf-8")
@@ -305,7 +305,7 @@ def test_reset_refuses_what_a_push_would_before_the_rows_go(
 def test_index_that_a_failed_try_has_left_is_told(empty: Settings) -> None:
     """A failed `create index concurrently` leaves an index that is not valid, which is told."""
     write(empty, "20250101000000", "one", "create table public.one (id int);")
-    recorded(empty)
+    record_all(empty)
     file = write(
         empty, "20250102000000", "i", "create unique index concurrently I_one on public.one (id);"
     )
@@ -330,7 +330,7 @@ def test_index_that_a_failed_try_has_left_is_told(empty: Settings) -> None:
 def test_index_that_waits_for_a_lock_is_tried_once(empty: Settings) -> None:
     """What a lock timeout leaves of an index would be passed over by a second try."""
     write(empty, "20250101000000", "one", "create table public.one (id int);")
-    recorded(empty)
+    record_all(empty)
     write(
         empty, "20250102000000", "i", "create index concurrently if not exists i on public.one (id)"
     )
@@ -350,7 +350,7 @@ def test_push_behind_a_locked_table_ends(empty: Settings, monkeypatch: pytest.Mo
     """A file that needs a lock which another session holds fails in time, and nothing is left."""
     monkeypatch.setattr("riptide.migrations.run.ATTEMPTS", 2)
     write(empty, "20250101000000", "one", "create table public.one (id int);")
-    recorded(empty)
+    record_all(empty)
     write(empty, "20250102000000", "two", "alter table public.one add column name text;")
     with psycopg.connect(empty.local_db_url) as holder:
         holder.execute("lock table public.one in access share mode")
@@ -421,7 +421,7 @@ def test_rollback_takes_back_the_newest_and_keeps_the_rest(empty: Settings) -> N
         "create table public.two (id int);",
         "drop table if exists public.two;",
     )
-    recorded(empty)
+    record_all(empty)
     with psycopg.connect(empty.local_db_url, autocommit=True) as connection:
         connection.execute("insert into public.one values (1), (2)")
     result = rollback_migrations(settings=empty)
@@ -442,7 +442,7 @@ def test_failing_rollback_undoes_itself(empty: Settings) -> None:
         "create table public.one (id int);",
         "drop table public.one;\nselect * from public.nowhere;\n",
     )
-    recorded(empty)
+    record_all(empty)
     with pytest.raises(MigrationError) as caught:
         rollback_migrations(settings=empty)
     assert (caught.value.line, caught.value.sqlstate) == (2, "42P01")
@@ -459,7 +459,7 @@ def test_rollback_does_not_wait_for_ever(empty: Settings) -> None:
         "create table public.one (id int);",
         "drop table public.one;",
     )
-    recorded(empty)
+    record_all(empty)
     with psycopg.connect(empty.local_db_url) as holder:
         holder.execute("lock table public.one")
         with pytest.raises(MigrationError, match="lock timeout") as caught:
@@ -478,7 +478,7 @@ def test_rollback_does_not_wait_for_ever(empty: Settings) -> None:
 def test_unusable_twin_is_refused(empty: Settings, down: str | None, message: str) -> None:
     """No twin, or one that would commit by itself, is refused with nothing changed."""
     write(empty, "20250101000000", "one", "create table public.one (id int);", down)
-    recorded(empty)
+    record_all(empty)
     with pytest.raises(MigrationError, match=message) as caught:
         rollback_migrations(settings=empty)
     assert "supabase/rollbacks/20250101000000_one.sql" in str(caught.value)
@@ -490,7 +490,7 @@ def test_impossible_steps_are_refused(empty: Settings) -> None:
     write(empty, "20250101000000", "one", "create table public.one (id int);")
     with pytest.raises(ConfigError, match="nothing to take back"):
         rollback_migrations(settings=empty)
-    recorded(empty)
+    record_all(empty)
     for steps in (0, 2):
         with pytest.raises(ConfigError, match="cannot be taken back"):
             rollback_migrations(settings=empty, steps=steps)
@@ -521,7 +521,7 @@ def test_reset_replays_and_seeds(make_project: Callable[..., Settings]) -> None:
 def test_seed_that_was_edited_is_not_said_to_be_run_again(empty: Settings) -> None:
     """The CLI runs a seed file once; of one that was edited since it only keeps the new hash."""
     write(empty, "20250101000000", "one", "create table public.one (id int);")
-    recorded(empty)
+    record_all(empty)
     seed = empty.supabase_dir / "seed.sql"
     try:
         found = []

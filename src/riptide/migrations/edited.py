@@ -27,11 +27,7 @@ def marks_of(found: MigrationList) -> Marks:
     return {each.path: _mark(each.path) for each in found.pending if each.path}
 
 
-def confirm_texts(
-    settings: Settings,
-    marks: Marks,
-    texts: Mapping[str, str],
-) -> tuple[str, ...]:
+def confirm_texts(settings: Settings, marks: Marks, texts: Mapping[str, str]) -> tuple[str, ...]:
     """Look whether a push has applied the files as they were planned.
 
     Args:

@@ -16,7 +16,7 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from riptide.errors import CommandError, ConfigError, MigrationError, ToolNotFoundError
+from riptide.errors import ConfigError, MigrationError, ToolNotFoundError
 from riptide.migrations.files import read_sql
 from riptide.migrations.sql import Statement, line_of, split
 from riptide.results.lint import Finding, Hazard
@@ -201,12 +201,8 @@ def _read(completed: Completed) -> list[dict[str, Any]]:
             state="nothing was linted",
             next_step="https://squawkhq.com/docs/cli says what may stand in it",
         )
-    raise CommandError(
+    raise completed.error(
         f"squawk failed: {first}",
-        argv=[mask(each) for each in completed.argv],
-        exit_code_of_command=completed.exit_code,
-        stdout=mask(completed.stdout),
-        stderr=mask(completed.stderr),
         state="nothing was linted",
     )
 

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 _NOT_ON_DISK = "whether it is on the server's disk is not known"
 
 
-@dataclass
+@dataclass(kw_only=True)
 class LockedPush:
     """A push that has the lock.
 
@@ -103,14 +103,13 @@ class LockedPush:
                 asynchronous=self._unflushed,
             )
             watch = Watch.begin(settings, {} if self.dry_run else self.texts)
-        looked = (settings, self.before, self.texts, self.runner)
         told: RiptideError | Interrupted
         try:
             answer = self._answer(cli, argv, variables)
             if answer.completed.exit_code < 0:
-                raise killed(answer, self.session, *looked, watch)
+                raise killed(answer, self, watch)
             if not answer.ok:
-                raise failed(answer, self.clock, *looked, watch)
+                raise failed(answer, self, watch)
             if not self.dry_run:
                 after = self._history_after()
                 self._flush()
@@ -118,23 +117,20 @@ class LockedPush:
                 self.edited = confirm_texts(settings, self.marks, self.texts)
                 watch.confirm()
         except (KeyboardInterrupt, SystemExit):  # SIGTERM raises the second
-            told = interrupted(self.session, *looked)
+            told = interrupted(self)
             watch.explain(told)
         except RiptideError as error:
             told = error
             if told.state is None:  # the CLI ended well, and printed what nobody understands
-                told.state = looked_up(settings, self.before, self.runner)[0]
+                told.state = looked_up(self)[0]
         else:
             return answer
-        raise self._flushed(told)
+        raise self._with_flush(told)
 
     def _answer(self, cli: SupabaseCLI, argv: list[str], variables: Mapping[str, str]) -> Answer:
         """Run the CLI; once more where another one, without the lock, was at work too."""
         answer = push(cli, argv, self.clock, self.texts, variables)
-        failed_itself = answer.completed.exit_code > 0
-        if failed_itself and overtaken(
-            self.session, self.clock, self.before, self.settings, self.runner
-        ):
+        if answer.completed.exit_code > 0 and overtaken(self):
             if self.progress is not None:
                 self.progress("another Supabase CLI was at work: going on after it")
             answer = push(cli, argv, self.clock, self.texts, variables)
@@ -172,7 +168,7 @@ class LockedPush:
             raise
         self._unflushed = False
 
-    def _flushed(self, told: RiptideError | Interrupted) -> RiptideError | Interrupted:
+    def _with_flush(self, told: RiptideError | Interrupted) -> RiptideError | Interrupted:
         """Flush what an error says to be applied; give it, with a word where that fails too."""
         if not self._unflushed or UNKNOWN in (told.state or ""):
             return told

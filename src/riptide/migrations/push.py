@@ -110,7 +110,16 @@ def apply_migrations(
                 with suppress(DatabaseError):  # the server does it by itself, some tenths later
                     flush(settings.target, session)  # whoever has applied some may have been killed
         if before.pending or include_seed:
-            locked = LockedPush(settings, runner, session, before, texts, marks, dry_run, progress)
+            locked = LockedPush(
+                settings=settings,
+                runner=runner,
+                session=session,
+                before=before,
+                texts=texts,
+                marks=marks,
+                dry_run=dry_run,
+                progress=progress,
+            )
             answer = locked.run(lock_timeout, include_all=include_all, include_seed=include_seed)
             result = replace(
                 result,

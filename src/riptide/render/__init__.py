@@ -297,8 +297,8 @@ def up(result: UpResult) -> None:
     ]
     show(_facts(rows))
     if result.push.edited:
-        from riptide.render.migrations import edited
+        from riptide.render.migrations import edited_too_late
 
-        show(*map(edited, result.push.edited))
+        show(*map(edited_too_late, result.push.edited))
     if not result.changed and result.rls.ok:
         show("everything was up already; nothing was changed")

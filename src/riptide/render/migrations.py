@@ -123,7 +123,7 @@ def push(result: PushResult) -> None:
         f"  seed {name} has been run before: edited, it is not run again (migrate.reset does)"
         for name in result.not_seeded
     ]
-    told += map(edited, result.edited)
+    told += map(edited_too_late, result.edited)
     if result.up_to_date and not result.seeded:
         told.append(f"{result.target}: up to date, nothing to apply")
     else:
@@ -132,7 +132,7 @@ def push(result: PushResult) -> None:
     show(*told)
 
 
-def edited(name: str) -> str:
+def edited_too_late(name: str) -> str:
     """Give the line for a file that was edited when the CLI had read it."""
     return f"  {name} was edited too late: it is applied as it was planned"
 
@@ -141,7 +141,7 @@ def reset(result: ResetResult) -> None:
     """Print what was replayed."""
     seeds = f", ran {plural(len(result.seeded), 'seed')}" if result.seeded else ""
     show(
-        *map(edited, result.edited),
+        *map(edited_too_late, result.edited),
         f"{result.target}: emptied, replayed {plural(len(result.applied), 'migration')}{seeds} "
         f"in {seconds(result.seconds)}",
     )
