@@ -583,19 +583,22 @@ def test_each_file_waits_for_the_disk(
     assert many(**otherwise) == [""]
 
 
-@pytest.mark.parametrize("dry_run", [False, True])
+@pytest.mark.parametrize(
+    ("planned", "dry_run", "flushes"), [(MANY, False, True), (MANY, True, False), (3, False, False)]
+)
 def test_what_another_push_has_applied_is_flushed(
-    many: Callable[..., list[str]], *, dry_run: bool
+    many: Callable[..., list[str]], planned: int, *, dry_run: bool, flushes: bool
 ) -> None:
-    """Whoever applied some of the files while this one waited may have been killed since."""
+    """Whoever applied some of many files while this one waited may have been killed since."""
     text = "select 1;\n"
-    planned = [
+    names = [f"{each:03}" for each in range(planned)]
+    files_ = tuple(
         PlannedMigration(file=f"{name}_m{name}.sql", statements=1, sha256=digest(text))
-        for name in ("000", "001", "002")
-    ]
-    plan = PushPlan(target="local", files=tuple(planned))
+        for name in names
+    )
+    plan = PushPlan(target="local", files=files_)
     done = many(number=2, text=text, plan=plan, dry_run=dry_run)
-    assert done == ([""] if dry_run else ["flush", ""])
+    assert done == (["flush", ""] if flushes else [""])
 
 
 def test_history_that_cannot_be_read_afterwards_is_no_failure_of_the_push(

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from riptide.errors import DatabaseError, StackError
-from riptide.migrations.durable import flush
+from riptide.migrations.durable import MANY, flush
 from riptide.migrations.edited import marks_of
 from riptide.migrations.history import list_migrations
 from riptide.migrations.lock import LOCK_WAIT, lockable, push_lock
@@ -106,9 +106,10 @@ def apply_migrations(
             marks = marks_of(before)
             texts = usable(before, settings, include_all=include_all)
             refuse_changed(texts, known, settings)
-            if session is not None and not dry_run and len(texts) < len(known):
+            if session is not None and not dry_run and len(texts) < len(known) >= MANY:
+                # Whoever has applied some may have been killed before that.
                 with suppress(DatabaseError):  # the server does it by itself, some tenths later
-                    flush(settings.target, session)  # whoever has applied some may have been killed
+                    flush(settings.target, session)
         if before.pending or include_seed:
             locked = LockedPush(
                 settings=settings,
