@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import random
 import shutil
 import signal
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from _inv import inv
+from _requires import require_root
 
 from riptide import (
     DatabaseError,
@@ -180,8 +180,7 @@ def test_connection_that_is_cut(db: Database, monkeypatch: pytest.MonkeyPatch) -
 
 def test_disk_without_room(db: Database, tmp_path: Path) -> None:
     """Where the rows do not fit on the disk nothing is taken back, and no half of them is left."""
-    if os.name != "posix" or os.geteuid() != 0:
-        pytest.skip("only root can make a small disk; the next test has no need of one")
+    require_root()  # who alone can make a small disk; the next test has no need of one
     given(db, 1)
     base = rollback_dir(db.settings)
     base.mkdir(parents=True, exist_ok=True)

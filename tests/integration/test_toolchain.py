@@ -9,7 +9,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from _requires import require
+from _requires import require, require_root
 
 from riptide.project_config import ProjectConfig
 from riptide.settings import Settings
@@ -164,9 +164,3 @@ def test_another_user_can_run_what_root_installed(
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
-
-
-def require_root() -> None:
-    """Skip where this is not root: an ordinary user's toolchain is nobody else's."""
-    if os.geteuid() != 0:
-        pytest.skip("only root installs for another user")
